@@ -1,0 +1,105 @@
+//! The only place that asks what time it is; everybody else is handed a [`Clock`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+/// Wall time and monotonic time, real or held still by a test.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    Held(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The machine's own clocks.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A wall clock that stands at `unix_seconds` until [`Clock::advance`] moves it.
+    #[must_use]
+    pub fn held_at(unix_seconds: i64) -> Self {
+        Self(Source::Held(Arc::new(AtomicI64::new(unix_seconds.saturating_mul(1000)))))
+    }
+
+    /// Moves a held clock, backwards too; the system clock does not listen.
+    pub fn advance(&self, seconds: i64) {
+        if let Source::Held(millis) = &self.0 {
+            millis.fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
+        }
+    }
+
+    /// Wall time, for expiry and for records.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+            Source::System => Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::MAX),
+            Source::Held(millis) => {
+                Timestamp::from_millisecond(millis.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
+            }
+        }
+    }
+
+    /// Wall time as whole seconds since 1970, the unit of a token's `exp`.
+    #[must_use]
+    pub fn unix_seconds(&self) -> i64 {
+        self.now().as_second()
+    }
+
+    /// Monotonic time, for durations. A held clock answers with the real one.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+    pub fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Microseconds since `start`.
+    #[must_use]
+    pub fn micros_since(&self, start: Instant) -> u64 {
+        u64::try_from(self.instant().saturating_duration_since(start).as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A duration in whole seconds for sentences: `3 minutes`, `1 hour`, `12 days`.
+#[must_use]
+pub fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_clock_moves_only_when_told() {
+        let clock = Clock::held_at(1_000);
+        assert_eq!(clock.unix_seconds(), 1_000);
+        clock.advance(-30);
+        assert_eq!(clock.unix_seconds(), 970);
+    }
+
+    #[test]
+    fn durations_read_as_a_person_would_say_them() {
+        for (seconds, words) in
+            [(1, "1 second"), (119, "119 seconds"), (180, "3 minutes"), (90_000, "25 hours")]
+        {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! sekisho: a checkpoint in front of an unmodified MLflow server.
+//!
+//! Modules are listed in the order in which a request meets them; a module uses only those above it.
+
+pub mod clock;
+pub mod glob;
+pub mod ids;
+pub mod mistake;
+pub mod operation;
+pub mod principal;

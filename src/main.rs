@@ -1,0 +1,3 @@
+//! The `sekisho` program.
+
+fn main() {}
