@@ -8,3 +8,4 @@ pub mod ids;
 pub mod mistake;
 pub mod operation;
 pub mod principal;
+pub mod route;
