@@ -119,6 +119,11 @@ fn indistinct<'a>(draft: &IssuerDraft, earlier: impl Iterator<Item = &'a IssuerD
         if let Some(issuer) = draft.issuer.as_ref().filter(|_| draft.issuer == other.issuer) {
             wrong.push(format!("has the same `issuer` {} as `{}`", shown(issuer), other.name));
         }
+        if let (Some(KeySource::Hs256(mine)), Some(KeySource::Hs256(theirs))) = (&draft.key, &other.key)
+            && mine.expose() == theirs.expose()
+        {
+            wrong.push(format!("has the same secret as `{}`: each could sign for the other", other.name));
+        }
         let pairs = draft.users.iter().flat_map(|mine| other.users.iter().map(move |theirs| (mine, theirs)));
         for (mine, theirs) in pairs.filter(|(mine, theirs)| overlap(mine, theirs)) {
             let name = &other.name;

@@ -105,7 +105,10 @@ pub(super) fn names(list: Vec<String>) -> Result<Vec<String>, String> {
     }
     match list.iter().find(|name| name.trim() != *name || name.is_empty() || name.contains(char::is_control))
     {
-        Some(name) => Err(format!("{} is empty or has spaces around it", shown(name))),
+        Some(name) => Err(format!(
+            "{} is not a name: it is empty, or has spaces around it or control characters",
+            shown(name)
+        )),
         None => Ok(list),
     }
 }
