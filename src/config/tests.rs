@@ -144,6 +144,7 @@ fn keys_that_need_or_exclude_each_other() {
     }
     check("server.listen = 'localhost:0'\nadmin.listen = 'localhost:0'", &[], &[]);
     check("server.listen = '[::1]:8081'", &[], &[]);
+    check("server.listen = '[::1]:1'\nadmin.listen = '0.0.0.0:1'", &[], &[]);
 }
 
 #[test]
