@@ -3,6 +3,7 @@
 //! Modules are listed in the order in which a request meets them; a module uses only those above it.
 
 pub mod clock;
+pub mod config;
 pub mod glob;
 pub mod ids;
 pub mod mistake;
