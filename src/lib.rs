@@ -3,10 +3,12 @@
 //! Modules are listed in the order in which a request meets them; a module uses only those above it.
 
 pub mod clock;
-pub mod config;
 pub mod glob;
 pub mod ids;
 pub mod mistake;
 pub mod operation;
 pub mod principal;
 pub mod route;
+pub mod govern;
+pub mod filter;
+pub mod config;

@@ -120,7 +120,11 @@ impl Operation {
     pub fn message(&self) -> Option<&Message> {
         match &self.parameters {
             Parameters::Message(message) | Parameters::SmallFile(message, _) => Some(message),
-            Parameters::None | Parameters::Free(..) | Parameters::Upload | Parameters::Spans(_) | Parameters::Graphql(_) => None,
+            Parameters::None
+            | Parameters::Free(..)
+            | Parameters::Upload
+            | Parameters::Spans(_)
+            | Parameters::Graphql(_) => None,
         }
     }
 
@@ -132,7 +136,12 @@ impl Operation {
 }
 
 /// The row for a request's method and path, below `static_prefix` or without it.
-pub fn find(method: &Method, uri: &Uri, is_http2: bool, static_prefix: Option<&str>) -> Result<Found, Misread> {
+pub fn find(
+    method: &Method,
+    uri: &Uri,
+    is_http2: bool,
+    static_prefix: Option<&str>,
+) -> Result<Found, Misread> {
     let path = Path::read(uri, is_http2)?;
     let below = static_prefix.and_then(|prefix| path.below(prefix));
     let found = find::find(method, below.as_ref().unwrap_or(&path));
@@ -155,7 +164,11 @@ pub fn read(found: Found, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Result
     let nothing = Message::default();
     let message = match &parameters {
         Parameters::Message(message) | Parameters::SmallFile(message, _) => message,
-        Parameters::None | Parameters::Free(..) | Parameters::Upload | Parameters::Spans(_) | Parameters::Graphql(_) => &nothing,
+        Parameters::None
+        | Parameters::Free(..)
+        | Parameters::Upload
+        | Parameters::Spans(_)
+        | Parameters::Graphql(_) => &nothing,
     };
     agree(&found, message)?;
     let demands = demand::of(&demand::Parts { found: &found, message, headers })?;
@@ -168,10 +181,13 @@ fn parameters(found: &Found, query: Query, headers: &HeaderMap, body: Bytes) -> 
         Form::Upload => Parameters::Upload,
         Form::Spans | Form::Graphql => Parameters::Spans(body),
         Form::SmallFile(name) => Parameters::SmallFile(Message::of_query(schema(name)?, &query)?, body),
-        Form::Message(name) if found.row.reads_query() => Parameters::Message(Message::of_query(schema(name)?, &query)?),
+        Form::Message(name) if found.row.reads_query() => {
+            Parameters::Message(Message::of_query(schema(name)?, &query)?)
+        }
         Form::Message(name) => {
             let schema = schema(name)?;
-            if let Some((name, _)) = query.pairs().find(|(name, _)| schema.field_by_any_name(name).is_some()) {
+            if let Some((name, _)) = query.pairs().find(|(name, _)| schema.field_by_any_name(name).is_some())
+            {
                 return Err(Misread::InQuery(shortened(name)));
             }
             json_content_type(headers, found, &body)?;
@@ -183,7 +199,8 @@ fn parameters(found: &Found, query: Query, headers: &HeaderMap, body: Bytes) -> 
             }
             json_content_type(headers, found, &body)?;
             let mut written = String::new();
-            let body = json::Raw::of_body(&body)?.map(|raw| raw.rewrite(&mut written, json::DEEPEST)).transpose()?;
+            let body =
+                json::Raw::of_body(&body)?.map(|raw| raw.rewrite(&mut written, json::DEEPEST)).transpose()?;
             Parameters::Free(query, body.map(|()| written))
         }
     })
@@ -204,7 +221,8 @@ fn json_content_type(headers: &HeaderMap, found: &Found, body: &Bytes) -> Result
             let text = value.to_str().map_err(|_| Misread::ContentType)?;
             let (kind, rest) = text.split_once(';').unwrap_or((text, ""));
             let rest = rest.trim().to_ascii_lowercase();
-            let utf8 = rest.is_empty() || matches!(rest.as_str(), "charset=utf-8" | "charset=\"utf-8\"" | "charset=utf8");
+            let utf8 = rest.is_empty()
+                || matches!(rest.as_str(), "charset=utf-8" | "charset=\"utf-8\"" | "charset=utf8");
             let json = kind.trim().eq_ignore_ascii_case("application/json");
             if json && utf8 { Ok(()) } else { Err(Misread::ContentType) }
         }
@@ -225,9 +243,13 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
         }
     }
     let plain = |text: &str| {
-        text.len() <= 18 && !text.starts_with('0') && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+        text.len() <= 18
+            && !text.starts_with('0')
+            && !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let counts = found.row.path.starts_with("model-versions/") || found.row.path.starts_with("registered-models/");
+    let counts =
+        found.row.path.starts_with("model-versions/") || found.row.path.starts_with("registered-models/");
     if counts && message.has("version") && !message.text("version").is_some_and(plain) {
         return Err(Misread::Version);
     }
@@ -236,7 +258,8 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
 
 /// A non-empty workspace selects another tenant (`server/fastapi_app.py`), in whose names nothing here was decided.
 fn refuse_workspace(headers: &HeaderMap) -> Result<(), Misread> {
-    let named = headers.get_all("x-mlflow-workspace").iter().any(|value| !value.as_bytes().trim_ascii().is_empty());
+    let named =
+        headers.get_all("x-mlflow-workspace").iter().any(|value| !value.as_bytes().trim_ascii().is_empty());
     if named { Err(Misread::Workspace) } else { Ok(()) }
 }
 

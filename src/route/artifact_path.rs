@@ -47,7 +47,8 @@ fn is_unseen(letter: char) -> bool {
 #[must_use]
 pub fn experiment(path: &str) -> Option<&str> {
     let first = path.split('/').next()?;
-    (!first.is_empty() && first.len() <= 40 && first.bytes().all(|byte| byte.is_ascii_digit())).then_some(first)
+    (!first.is_empty() && first.len() <= 40 && first.bytes().all(|byte| byte.is_ascii_digit()))
+        .then_some(first)
 }
 
 #[cfg(test)]
@@ -89,7 +90,8 @@ mod tests {
 
     #[test]
     fn the_first_segment_is_the_experiment() {
-        for (path, expected) in [("12/r/artifacts", Some("12")), ("x/12", None), ("", None), ("12a/b", None)] {
+        for (path, expected) in [("12/r/artifacts", Some("12")), ("x/12", None), ("", None), ("12a/b", None)]
+        {
             assert_eq!(experiment(path), expected, "{path}");
         }
     }

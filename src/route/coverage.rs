@@ -37,13 +37,16 @@ pub fn compare(list: &str) -> Result<Coverage, CoverageError> {
             served.insert((format!("{method} {}", shape(path)), format!("{method} {path}")));
         }
     }
-    let known: BTreeSet<String> = rows()
-        .flat_map(|row| row.paths().map(|path| format!("{} {path}", row.verb.as_str())))
-        .collect();
+    let known: BTreeSet<String> =
+        rows().flat_map(|row| row.paths().map(|path| format!("{} {path}", row.verb.as_str()))).collect();
     let shapes: BTreeSet<String> = known.iter().map(|line| shape(line)).collect();
     let served_shapes: BTreeSet<&str> = served.iter().map(|(shape, _)| shape.as_str()).collect();
     Ok(Coverage {
-        unknown: served.iter().filter(|(shape, _)| !shapes.contains(shape)).map(|(_, line)| line.clone()).collect(),
+        unknown: served
+            .iter()
+            .filter(|(shape, _)| !shapes.contains(shape))
+            .map(|(_, line)| line.clone())
+            .collect(),
         absent: known.iter().filter(|line| !served_shapes.contains(shape(line).as_str())).cloned().collect(),
         shared: served_shapes.iter().filter(|shape| shapes.contains(**shape)).count(),
     })

@@ -58,7 +58,13 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
     }
     let tracking = parts.found.row.needs.iter().find_map(|need| match need {
         Need::On(permission, target) if target.is_tracking() => Some(*permission),
-        Need::On(..) | Need::SignedIn | Need::Tag | Need::Tags | Need::Transition | Need::Listing(..) | Need::Tree(..)
+        Need::On(..)
+        | Need::SignedIn
+        | Need::Tag
+        | Need::Tags
+        | Need::Transition
+        | Need::Listing(..)
+        | Need::Tree(..)
         | Need::Graphql => None,
     });
     if let Some(permission) = tracking.filter(|_| demands.at_once.is_empty() && demands.pending.is_empty()) {
@@ -179,7 +185,10 @@ impl Demands {
     fn transition(&mut self, parts: &Parts<'_>) -> Result<(), Misread> {
         let (model, version) = (parts.model("name")?, parts.required("version")?);
         let entered = house_stage(parts.required("stage")?);
-        let stages = [Some(entered.as_str()), parts.message.is_true("archive_existing_versions").then_some("Archived")];
+        let stages = [
+            Some(entered.as_str()),
+            parts.message.is_true("archive_existing_versions").then_some("Archived"),
+        ];
         for stage in stages.into_iter().flatten() {
             self.push(Permission::StageTransition, Object::Stage(model.into(), stage.into()));
         }
@@ -216,7 +225,9 @@ impl<'a> Parts<'a> {
 /// The object of an experiment's id; one that is no plain id is nobody's.
 #[must_use]
 pub fn experiment(id: &str) -> Object {
-    let plain = !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let plain = !id.is_empty()
+        && id.len() <= 64
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if plain { Object::Experiment(id.into()) } else { Object::EveryExperiment }
 }
 

@@ -83,11 +83,16 @@ pub(super) fn find(method: &Method, path: &Path) -> Option<Found> {
         raw.push('/');
     }
     let index = &*INDEX;
-    let literal = index.literal.get(&(verb, raw)).map(|&(row, prefix)| Found { row, head, prefix, params: Vec::new() });
+    let literal =
+        index.literal.get(&(verb, raw)).map(|&(row, prefix)| Found { row, head, prefix, params: Vec::new() });
     let found = match literal {
         Some(found) => Some(found),
         None if path.trailing_slash => None,
-        None => index.patterns.iter().filter(|pattern| pattern.row.verb == verb).find_map(|pattern| pattern.matches(path, head)),
+        None => index
+            .patterns
+            .iter()
+            .filter(|pattern| pattern.row.verb == verb)
+            .find_map(|pattern| pattern.matches(path, head)),
     };
     found.filter(|found| !head || found.row.form == Form::Nothing)
 }
@@ -165,7 +170,9 @@ fn matches(parts: &[Part], segments: &[Segment], params: &mut Vec<(&'static str,
     match part {
         Part::Literal(text) => segment.raw == *text && matches(parts, rest, params),
         Part::One(name, suffix) => {
-            let Some(value) = segment.decoded.strip_suffix(suffix).filter(|value| !value.is_empty()) else { return false };
+            let Some(value) = segment.decoded.strip_suffix(suffix).filter(|value| !value.is_empty()) else {
+                return false;
+            };
             let fits = matches(parts, rest, params);
             if fits {
                 params.push((name, value.to_owned()));
@@ -193,7 +200,11 @@ mod tests {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let found = Path::of_text(path).ok().and_then(|path| find(&method, &path));
         let seen = found.as_ref().map(|found| (found.route(), found.params().collect::<Vec<_>>()));
-        assert_eq!(seen, expected.map(|(route, params)| (route.to_owned(), params.to_vec())), "{method} {path}");
+        assert_eq!(
+            seen,
+            expected.map(|(route, params)| (route.to_owned(), params.to_vec())),
+            "{method} {path}"
+        );
         if let Some(found) = found {
             assert_eq!(found.write_path(), path);
         }
@@ -202,26 +213,47 @@ mod tests {
     #[test]
     fn rows_are_found_by_whole_segments() {
         check("GET", "/", Some(("/", &[])));
-        check("GET", "/api/2.0/mlflow/registered-models/get", Some(("/api/2.0/mlflow/registered-models/get", &[])));
-        check("GET", "/ajax-api/2.0/mlflow/registered-models/get", Some(("/ajax-api/2.0/mlflow/registered-models/get", &[])));
+        check(
+            "GET",
+            "/api/2.0/mlflow/registered-models/get",
+            Some(("/api/2.0/mlflow/registered-models/get", &[])),
+        );
+        check(
+            "GET",
+            "/ajax-api/2.0/mlflow/registered-models/get",
+            Some(("/ajax-api/2.0/mlflow/registered-models/get", &[])),
+        );
         check("POST", "/ajax-api/3.0/jobs/", Some(("/ajax-api/3.0/jobs/", &[])));
         check("GET", "/ajax-api/3.0/jobs/7", Some(("/ajax-api/3.0/jobs/{job_id}", &[("job_id", "7")])));
         check(
             "PUT",
             "/api/2.0/mlflow-artifacts/artifacts/1/run/artifacts/a%20b.txt",
-            Some(("/api/2.0/mlflow-artifacts/artifacts/{artifact_path*}", &[("artifact_path", "1/run/artifacts/a b.txt")])),
+            Some((
+                "/api/2.0/mlflow-artifacts/artifacts/{artifact_path*}",
+                &[("artifact_path", "1/run/artifacts/a b.txt")],
+            )),
         );
         check("GET", "/api/3.0/mlflow/traces/get", Some(("/api/3.0/mlflow/traces/get", &[])));
-        check("GET", "/api/3.0/mlflow/traces/tr-1", Some(("/api/3.0/mlflow/traces/{trace_id}", &[("trace_id", "tr-1")])));
+        check(
+            "GET",
+            "/api/3.0/mlflow/traces/tr-1",
+            Some(("/api/3.0/mlflow/traces/{trace_id}", &[("trace_id", "tr-1")])),
+        );
         check(
             "GET",
             "/api/3.0/mlflow/mcp-servers/io.x/y/versions/1",
-            Some(("/api/3.0/mlflow/mcp-servers/{name*}/versions/{version*}", &[("name", "io.x/y"), ("version", "1")])),
+            Some((
+                "/api/3.0/mlflow/mcp-servers/{name*}/versions/{version*}",
+                &[("name", "io.x/y"), ("version", "1")],
+            )),
         );
         check(
             "POST",
             "/gateway/gemini/v1beta/models/e:generateContent",
-            Some(("/gateway/gemini/v1beta/models/{endpoint_name}:generateContent", &[("endpoint_name", "e")])),
+            Some((
+                "/gateway/gemini/v1beta/models/{endpoint_name}:generateContent",
+                &[("endpoint_name", "e")],
+            )),
         );
     }
 
@@ -246,6 +278,8 @@ mod tests {
         ] {
             check(method, path, None);
         }
-        assert!(find(&Method::HEAD, &Path::of_text("/health").expect("a path")).is_some_and(|found| found.head));
+        assert!(
+            find(&Method::HEAD, &Path::of_text("/health").expect("a path")).is_some_and(|found| found.head)
+        );
     }
 }

@@ -3,7 +3,9 @@
 //! MLflow's schema lets a client ask for every version of every model in one document (`server/graphql`), so a document is
 //! parsed, held against the few shapes whose objects can be named and whose answer can be filtered, and written anew.
 
-use graphql_parser::query::{Definition, Document, Field, OperationDefinition, Selection, SelectionSet, Value};
+use graphql_parser::query::{
+    Definition, Document, Field, OperationDefinition, Selection, SelectionSet, Value,
+};
 
 use crate::operation::{Demand, Permission};
 
@@ -31,7 +33,9 @@ pub fn read(body: &[u8]) -> Result<(Asked, Demands), Misread> {
             ("query", Shape::Text) => query = Some(value.text()?),
             ("variables", Shape::Object) => variables = Some(value),
             ("operationName", Shape::Text | Shape::Null) | ("variables", Shape::Null) => {}
-            _ => return Err(refused("the body has `query`, `variables` and `operationName` and nothing else")),
+            _ => {
+                return Err(refused("the body has `query`, `variables` and `operationName` and nothing else"));
+            }
         }
     }
     let query = query.ok_or(Misread::Missing("query"))?;
@@ -52,7 +56,9 @@ pub fn read(body: &[u8]) -> Result<(Asked, Demands), Misread> {
     Ok((Asked { root: root.name.to_owned(), body: out }, demands))
 }
 
-fn the_one_field<'a, 'd>(document: &'a Document<'d, &'d str>) -> Result<(&'a Field<'d, &'d str>, &'d str), Misread> {
+fn the_one_field<'a, 'd>(
+    document: &'a Document<'d, &'d str>,
+) -> Result<(&'a Field<'d, &'d str>, &'d str), Misread> {
     let [Definition::Operation(OperationDefinition::Query(query))] = document.definitions.as_slice() else {
         return Err(refused("a document is one query"));
     };
@@ -79,7 +85,8 @@ fn plain<'d>(set: &SelectionSet<'d, &'d str>) -> Result<(), Misread> {
         if field.alias.is_some() || !field.directives.is_empty() || !field.arguments.is_empty() {
             return Err(refused("aliases, directives and arguments are not allowed below the root"));
         }
-        let names_it = |inner: &Selection<'d, &'d str>| matches!(inner, Selection::Field(inner) if inner.name == "name");
+        let names_it =
+            |inner: &Selection<'d, &'d str>| matches!(inner, Selection::Field(inner) if inner.name == "name");
         if field.name == "modelVersions" && !field.selection_set.items.iter().any(names_it) {
             return Err(refused("`modelVersions` must be asked for with `name`"));
         }
@@ -114,7 +121,8 @@ fn demands(root: &str, input: Raw<'_>) -> Result<Demands, Misread> {
             }
         }
         "mlflowGetRun" | "mlflowGetMetricHistoryBulkInterval" => {
-            let (field, twin) = if root == "mlflowGetRun" { ("runId", "runUuid") } else { ("runIds", "runIds") };
+            let (field, twin) =
+                if root == "mlflowGetRun" { ("runId", "runUuid") } else { ("runIds", "runIds") };
             let (runs, twins) = (ids(field)?, ids(twin)?);
             if !runs.is_empty() && !twins.is_empty() && runs != twins {
                 return Err(refused("`runId` and `runUuid` name different runs"));
@@ -159,7 +167,11 @@ mod tests {
     #[test]
     fn the_pages_own_queries_pass_and_name_their_objects() {
         check(RUN, r#"{"data":{"runId":"r"}}"#, Ok("mlflowGetRun"));
-        check("query A($i: I!) { mlflowGetExperiment(input: $i) { experiment { name } } }", r#"{"i":{"experimentId":"1"}}"#, Ok("mlflowGetExperiment"));
+        check(
+            "query A($i: I!) { mlflowGetExperiment(input: $i) { experiment { name } } }",
+            r#"{"i":{"experimentId":"1"}}"#,
+            Ok("mlflowGetExperiment"),
+        );
         let (_, demands) = read(&body(RUN, r#"{"data":{"runId":"r"}}"#)).expect("the page's own query");
         assert_eq!(demands.pending[0].unknown, Unknown::Run("r".into()));
     }
@@ -167,22 +179,49 @@ mod tests {
     #[test]
     fn whatever_could_ask_for_more_is_refused() {
         let run = r#"{"data":{"runId":"r"}}"#;
-        check("query A($i: I) { mlflowSearchModelVersions(input: $i) { x } }", r#"{"i":{}}"#, Err("root field"));
+        check(
+            "query A($i: I) { mlflowSearchModelVersions(input: $i) { x } }",
+            r#"{"i":{}}"#,
+            Err("root field"),
+        );
         check("mutation A($data: I) { mlflowSearchRuns(input: $data) { x } }", run, Err("one query"));
-        check("query A($data: I) { mlflowGetRun(input: $data) { x } mlflowGetRun(input: $data) { y } }", run, Err("one root field"));
+        check(
+            "query A($data: I) { mlflowGetRun(input: $data) { x } mlflowGetRun(input: $data) { y } }",
+            run,
+            Err("one root field"),
+        );
         check("query A($data: I) { a: mlflowGetRun(input: $data) { x } }", run, Err("aliases"));
         check("query A($data: I) { mlflowGetRun(input: $data) { a: run { x } } }", run, Err("aliases"));
-        check("query A($data: I) { mlflowGetRun(input: $data) { ...F } } fragment F on X { y }", run, Err("one query"));
+        check(
+            "query A($data: I) { mlflowGetRun(input: $data) { ...F } } fragment F on X { y }",
+            run,
+            Err("one query"),
+        );
         check("query A($data: I) { mlflowGetRun(input: $data) { ... on X { y } } }", run, Err("fragments"));
-        check("query A($data: I) { mlflowGetRun(input: $data) { run { modelVersions { source } } } }", run, Err("with `name`"));
-        check("query A($data: I) { mlflowGetRun(input: $data) { run { modelVersions { name @skip(if: true) } } } }", run, Err("directives"));
+        check(
+            "query A($data: I) { mlflowGetRun(input: $data) { run { modelVersions { source } } } }",
+            run,
+            Err("with `name`"),
+        );
+        check(
+            "query A($data: I) { mlflowGetRun(input: $data) { run { modelVersions { name @skip(if: true) } } } }",
+            run,
+            Err("directives"),
+        );
         check("{ mlflowGetRun(input: {runId: \"r\"}) { x } }", "{}", Err("a document is one query"));
         check("query A { mlflowGetRun(input: {runId: \"r\"}) { x } }", "{}", Err("a variable"));
         check(RUN, r#"{"data":{"runId":"mine","runUuid":"victim"}}"#, Err("different runs"));
         check(RUN, r#"{"data":{"runId":"a"},"data":{"runId":"b"}}"#, Err("twice"));
         check(RUN, r#"{"data":{}}"#, Err("runId"));
         check("query {", "{}", Err("not valid GraphQL"));
-        check(&format!("query A($data: I) {{ mlflowGetRun(input: $data) {} }}", "{ a ".repeat(500) + &"}".repeat(500)), run, Err("not valid"));
+        check(
+            &format!(
+                "query A($data: I) {{ mlflowGetRun(input: $data) {} }}",
+                "{ a ".repeat(500) + &"}".repeat(500)
+            ),
+            run,
+            Err("not valid"),
+        );
         check("{ __schema { types { name } } }", "{}", Err("one query"));
     }
 }

@@ -70,7 +70,9 @@ impl<'a> Raw<'a> {
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax(&error))?;
         match Self(raw).shape() {
             Shape::Object => Ok(Some(Self(raw))),
-            Shape::Null | Shape::Bool | Shape::Number | Shape::Text | Shape::List => Err(JsonError::NotAnObject),
+            Shape::Null | Shape::Bool | Shape::Number | Shape::Text | Shape::List => {
+                Err(JsonError::NotAnObject)
+            }
         }
     }
 
@@ -242,7 +244,10 @@ mod tests {
     #[test]
     fn one_spelling_leaves_however_it_came() {
         check(b"", Ok(""));
-        check(br#"  {"n\u0061me" : "v\u00e9" , "x":[1, 2.50,-0.0,1e2]} "#, Ok(r#"{"name":"vé","x":[1,2.50,-0.0,1e2]}"#));
+        check(
+            br#"  {"n\u0061me" : "v\u00e9" , "x":[1, 2.50,-0.0,1e2]} "#,
+            Ok(r#"{"name":"vé","x":[1,2.50,-0.0,1e2]}"#),
+        );
         check(br#"{"a":12345678901234567890123}"#, Ok(r#"{"a":12345678901234567890123}"#));
         check(br#"{"a":{"b":null,"c":[]}}"#, Ok(r#"{"a":{"b":null,"c":[]}}"#));
     }

@@ -191,7 +191,8 @@ impl Message {
     }
 
     fn write(&self, out: &mut String) {
-        let Ok(()) = json::write_object(out, self.fields.iter().map(|(name, value)| (name, value)), write_value);
+        let Ok(()) =
+            json::write_object(out, self.fields.iter().map(|(name, value)| (name, value)), write_value);
     }
 }
 
@@ -230,7 +231,9 @@ fn read(schema: &Schema, raw: Raw<'_>, depth: usize, at: &str) -> Result<Message
         if raw.shape() == Shape::Null && field.kind != Kind::Any {
             continue;
         }
-        let taken = |group| message.fields.iter().any(|(name, _)| schema.field(name).and_then(|f| f.one_of) == Some(group));
+        let taken = |group| {
+            message.fields.iter().any(|(name, _)| schema.field(name).and_then(|f| f.one_of) == Some(group))
+        };
         if field.one_of.is_some_and(taken) {
             return Err(MessageError::OneOf(place));
         }
@@ -277,7 +280,13 @@ fn single(kind: Kind, raw: Raw<'_>, depth: usize, place: &str) -> Result<Value, 
             let sound = number_fits(kind, written);
             if sound { Ok(Value::Written(written.to_owned())) } else { wrong(expectation(kind)) }
         }
-        Kind::Text | Kind::Integer(..) | Kind::Double | Kind::Enum(_) | Kind::Bytes | Kind::Timestamp | Kind::Duration
+        Kind::Text
+        | Kind::Integer(..)
+        | Kind::Double
+        | Kind::Enum(_)
+        | Kind::Bytes
+        | Kind::Timestamp
+        | Kind::Duration
         | Kind::FieldMask => {
             if shape != Shape::Text {
                 return wrong(expectation(kind));
@@ -326,8 +335,15 @@ fn number_fits(kind: Kind, written: &str) -> bool {
         }
         Kind::Enum(values) => written.parse().is_ok_and(|number| values.has_number(number)),
         Kind::Double => true,
-        Kind::Text | Kind::Bool | Kind::Bytes | Kind::Timestamp | Kind::Duration | Kind::FieldMask | Kind::Map
-        | Kind::Any | Kind::Message(_) => false,
+        Kind::Text
+        | Kind::Bool
+        | Kind::Bytes
+        | Kind::Timestamp
+        | Kind::Duration
+        | Kind::FieldMask
+        | Kind::Map
+        | Kind::Any
+        | Kind::Message(_) => false,
     }
 }
 
@@ -339,7 +355,8 @@ fn text_fits(kind: Kind, text: &str) -> bool {
         Kind::Integer(..) => !text.is_empty() && digits() && number_fits(kind, text),
         Kind::Double => {
             matches!(text, "NaN" | "Infinity" | "-Infinity")
-                || (serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok() && json::in_range(text).is_ok())
+                || (serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
+                    && json::in_range(text).is_ok())
         }
         Kind::Enum(values) => {
             values.has_name(text) || (digits() && text.parse().is_ok_and(|number| values.has_number(number)))
@@ -347,13 +364,17 @@ fn text_fits(kind: Kind, text: &str) -> bool {
         Kind::Bytes => base64::engine::general_purpose::STANDARD.decode(text).is_ok(),
         Kind::Timestamp => is_timestamp(text),
         Kind::Duration => is_duration(text),
-        Kind::FieldMask => text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b',')),
+        Kind::FieldMask => {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b','))
+        }
         Kind::Bool | Kind::Map | Kind::Any | Kind::Message(_) => false,
     }
 }
 
 fn is_timestamp(text: &str) -> bool {
-    let shape = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'T' | b'Z' | b'+'));
+    let shape = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'T' | b'Z' | b'+'));
     shape && text.len() >= 20 && text.len() <= 35 && text.parse::<jiff::Timestamp>().is_ok()
 }
 

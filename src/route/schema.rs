@@ -91,8 +91,9 @@ impl Schema {
     }
 }
 
-static SCHEMAS: LazyLock<HashMap<&'static str, Schema>> =
-    LazyLock::new(|| [MESSAGES, FORMS].into_iter().flat_map(parse).map(|schema| (schema.name, schema)).collect());
+static SCHEMAS: LazyLock<HashMap<&'static str, Schema>> = LazyLock::new(|| {
+    [MESSAGES, FORMS].into_iter().flat_map(parse).map(|schema| (schema.name, schema)).collect()
+});
 
 const MESSAGES: &str = include_str!("table/messages.txt");
 const FORMS: &str = include_str!("table/forms.txt");

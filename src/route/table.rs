@@ -55,7 +55,9 @@ impl Verb {
     /// The verb of a method; case counts, unlike in Flask, which would serve `get` by another handler than `GET`.
     #[must_use]
     pub fn of(method: &http::Method) -> Option<Self> {
-        [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete].into_iter().find(|verb| verb.method() == *method)
+        [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete]
+            .into_iter()
+            .find(|verb| verb.method() == *method)
     }
 }
 
@@ -251,8 +253,25 @@ impl Row {
     }
 }
 
-const fn row(verb: Verb, base: Base, path: &'static str, form: Form, needs: &'static [Need], access: Access) -> Row {
-    Row { verb, base, path, form, needs, access, answer: Answer::AsIs, rule: Rule::None, below_static_prefix: true }
+const fn row(
+    verb: Verb,
+    base: Base,
+    path: &'static str,
+    form: Form,
+    needs: &'static [Need],
+    access: Access,
+) -> Row {
+    Row {
+        verb,
+        base,
+        path,
+        form,
+        needs,
+        access,
+        answer: Answer::AsIs,
+        rule: Rule::None,
+        below_static_prefix: true,
+    }
 }
 
 const fn on(permission: Permission, target: Target) -> Need {
@@ -264,7 +283,8 @@ const SIGNED_IN: &[Need] = &[Need::SignedIn];
 
 /// Every row.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    let tables = [registry::ROWS, tracking::ROWS, traces::ROWS, genai::ROWS, artifacts::ROWS, page::ROWS, admin::ROWS];
+    let tables =
+        [registry::ROWS, tracking::ROWS, traces::ROWS, genai::ROWS, artifacts::ROWS, page::ROWS, admin::ROWS];
     tables.into_iter().flatten()
 }
 

@@ -63,7 +63,11 @@ impl Path {
             None => (rest, false),
         };
         if rest.is_empty() {
-            return if trailing_slash { Err(TargetError::Segment) } else { Ok(Self { segments: Vec::new(), trailing_slash }) };
+            return if trailing_slash {
+                Err(TargetError::Segment)
+            } else {
+                Ok(Self { segments: Vec::new(), trailing_slash })
+            };
         }
         let segments = rest.split('/').map(segment).collect::<Result<_, _>>()?;
         Ok(Self { segments, trailing_slash })
@@ -113,7 +117,8 @@ fn decode(raw: &str, place: &'static str) -> Result<String, TargetError> {
 }
 
 /// What a path segment may hold unencoded: RFC 3986's unreserved characters, and those that clients leave as they are.
-const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b':');
+const IN_SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b':');
 
 /// Writes a decoded segment.
 pub fn write_segment(out: &mut String, segment: &str) {
@@ -175,7 +180,11 @@ mod tests {
             Ok(path) => Ok(path.segments.iter().map(|segment| segment.decoded.as_str()).collect()),
             Err(error) => Err(error),
         };
-        assert_eq!(decoded, expected.as_ref().map(|segments| segments.to_vec()).map_err(|error| error), "{path}");
+        assert_eq!(
+            decoded,
+            expected.as_ref().map(|segments| segments.to_vec()).map_err(|error| error),
+            "{path}"
+        );
     }
 
     #[test]
@@ -183,7 +192,8 @@ mod tests {
         check("/", Ok(&[]));
         check("/api/2.0/mlflow", Ok(&["api", "2.0", "mlflow"]));
         check("/a/sp%20ace/%C3%A9", Ok(&["a", "sp ace", "é"]));
-        for path in ["//api/2.0", "/api//x", "/./api", "/api/../x", "/api/%2e%2e/x", "/%2e/x", "//", "/api//"] {
+        for path in ["//api/2.0", "/api//x", "/./api", "/api/../x", "/api/%2e%2e/x", "/%2e/x", "//", "/api//"]
+        {
             check(path, Err(TargetError::Segment));
         }
         check("/a%2Fb", Err(TargetError::Encoded('/')));

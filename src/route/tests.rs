@@ -72,7 +72,11 @@ fn a_request_is_sent_on_as_it_was_understood() {
         r#"{"name":"m","source":"runs:/r/x","tags":[{"key":"k","value":"v"},{"key":"evidence.unit_test","value":"passed"}]}"#,
         Ok((
             r#"POST /api/2.0/mlflow/model-versions/create {"name":"m","source":"runs:/r/x","tags":[{"key":"k","value":"v"},{"key":"evidence.unit_test","value":"passed"}]}"#,
-            &["model_write model:m", "metadata_write model:m/tag/k", "evidence_write model:m/tag/evidence.unit_test"],
+            &[
+                "model_write model:m",
+                "metadata_write model:m/tag/k",
+                "evidence_write model:m/tag/evidence.unit_test",
+            ],
         )),
     );
     check(
@@ -84,12 +88,20 @@ fn a_request_is_sent_on_as_it_was_understood() {
             &["model_deploy model:m/alias/champion"],
         )),
     );
-    check("GET", "/api/2.0/mlflow/registered-models/search", "", Ok(("GET /api/2.0/mlflow/registered-models/search", &["metadata_read model:?"])));
+    check(
+        "GET",
+        "/api/2.0/mlflow/registered-models/search",
+        "",
+        Ok(("GET /api/2.0/mlflow/registered-models/search", &["metadata_read model:?"])),
+    );
     check(
         "PUT",
         "/api/2.0/mlflow-artifacts/artifacts/7/r/artifacts/a%20b",
         "",
-        Ok(("PUT /api/2.0/mlflow-artifacts/artifacts/7/r/artifacts/a%20b …", &["tracking_write experiment:7"])),
+        Ok((
+            "PUT /api/2.0/mlflow-artifacts/artifacts/7/r/artifacts/a%20b …",
+            &["tracking_write experiment:7"],
+        )),
     );
 }
 
@@ -102,14 +114,29 @@ fn what_two_readers_could_read_differently_is_refused() {
     check("POST", &create, r#"{"name":""}"#, Err("`name`"));
     check("POST", &create, r#"{"name":"a/b"}"#, Err("no model name"));
     check("POST", &create, "{\"name\":\"a\\u0000\"}", Err("no model name"));
-    check("POST", &format!("{create}?name=victim"), r#"{"name":"mine"}"#, Err("`name` belongs into the JSON body"));
+    check(
+        "POST",
+        &format!("{create}?name=victim"),
+        r#"{"name":"mine"}"#,
+        Err("`name` belongs into the JSON body"),
+    );
     check("GET", &format!("{V2}/model-versions/get?name=a&version=01"), "", Err("`version`"));
     check("GET", &format!("{V2}/model-versions/get?name=a&version=%2B1"), "", Err("`version`"));
     check("GET", &format!("{V2}/model-versions/get?name=a&version=%D9%A1"), "", Err("`version`"));
     check("GET", &format!("{V2}/model-versions/get?name=a&name=b&version=1"), "", Err("twice"));
     check("GET", &format!("{V2}/registered-models/get?name=%E9"), "", Err("percent-encoded"));
-    check("PATCH", &format!("{V2}/logged-models/m-mine"), r#"{"model_id":"m-victim","status":"LOGGED_MODEL_READY"}"#, Err("`model_id` name different"));
-    check("PATCH", &format!("{V2}/logged-models/m-mine"), r#"{"modelId":"m-victim","status":2}"#, Err("`model_id` name different"));
+    check(
+        "PATCH",
+        &format!("{V2}/logged-models/m-mine"),
+        r#"{"model_id":"m-victim","status":"LOGGED_MODEL_READY"}"#,
+        Err("`model_id` name different"),
+    );
+    check(
+        "PATCH",
+        &format!("{V2}/logged-models/m-mine"),
+        r#"{"modelId":"m-victim","status":2}"#,
+        Err("`model_id` name different"),
+    );
     check("GET", "/get-artifact?run_uuid=victim&run_id=mine&path=x", "", Err("name different things"));
     check("GET", "/get-artifact?run_id=r&path=a/%252e%252e/b", "", Err("`path`"));
     check("GET", "/model-versions/get-artifact?name=a&version=1&path=/etc/passwd", "", Err("`path`"));
@@ -133,32 +160,73 @@ fn a_body_that_is_not_declared_as_json_is_none() {
         let found = classify_with("PATCH", target, r#"{"name":"a"}"#, headers(types));
         assert_eq!(found.is_ok(), sound, "{types:?}");
     }
-    assert!(classify_with("DELETE", "/api/2.0/mlflow/registered-models/delete", r#"{"name":"a"}"#, HeaderMap::new()).is_ok());
+    assert!(
+        classify_with(
+            "DELETE",
+            "/api/2.0/mlflow/registered-models/delete",
+            r#"{"name":"a"}"#,
+            HeaderMap::new()
+        )
+        .is_ok()
+    );
 }
 
 #[test]
 fn workspaces_are_refused_and_an_empty_header_is_not_one() {
     let target = "/api/2.0/mlflow/registered-models/get?name=a";
     for (value, sound) in [("", true), (" ", true), ("team-a", false)] {
-        assert_eq!(classify_with("GET", target, "", headers(&[("x-mlflow-workspace", value)])).is_ok(), sound);
+        assert_eq!(
+            classify_with("GET", target, "", headers(&[("x-mlflow-workspace", value)])).is_ok(),
+            sound
+        );
     }
 }
 
 #[test]
 fn whole_trees_are_the_admins() {
-    check("GET", "/api/2.0/mlflow-artifacts/artifacts", "", Ok(("GET /api/2.0/mlflow-artifacts/artifacts", &["admin server"])));
-    check("GET", "/api/2.0/mlflow-artifacts/artifacts?path=", "", Ok(("GET /api/2.0/mlflow-artifacts/artifacts?path=", &["admin server"])));
-    check("GET", "/api/2.0/mlflow-artifacts/artifacts?path=1/r", "", Ok(("GET /api/2.0/mlflow-artifacts/artifacts?path=1%2Fr", &["tracking_read experiment:1"])));
-    check("DELETE", "/api/2.0/mlflow-artifacts/artifacts/1", "", Ok(("DELETE /api/2.0/mlflow-artifacts/artifacts/1 {}", &["admin server"])));
-    check("DELETE", "/api/2.0/mlflow-artifacts/artifacts/1/r", "", Ok(("DELETE /api/2.0/mlflow-artifacts/artifacts/1/r {}", &["tracking_delete experiment:1"])));
+    check(
+        "GET",
+        "/api/2.0/mlflow-artifacts/artifacts",
+        "",
+        Ok(("GET /api/2.0/mlflow-artifacts/artifacts", &["admin server"])),
+    );
+    check(
+        "GET",
+        "/api/2.0/mlflow-artifacts/artifacts?path=",
+        "",
+        Ok(("GET /api/2.0/mlflow-artifacts/artifacts?path=", &["admin server"])),
+    );
+    check(
+        "GET",
+        "/api/2.0/mlflow-artifacts/artifacts?path=1/r",
+        "",
+        Ok(("GET /api/2.0/mlflow-artifacts/artifacts?path=1%2Fr", &["tracking_read experiment:1"])),
+    );
+    check(
+        "DELETE",
+        "/api/2.0/mlflow-artifacts/artifacts/1",
+        "",
+        Ok(("DELETE /api/2.0/mlflow-artifacts/artifacts/1 {}", &["admin server"])),
+    );
+    check(
+        "DELETE",
+        "/api/2.0/mlflow-artifacts/artifacts/1/r",
+        "",
+        Ok(("DELETE /api/2.0/mlflow-artifacts/artifacts/1/r {}", &["tracking_delete experiment:1"])),
+    );
 }
 
 #[test]
 fn a_transition_needs_both_stages_and_those_it_archives() {
     let target = format!("{V2}/model-versions/transition-stage");
-    let operation = classify("POST", &target, r#"{"name":"m","version":"2","stage":"production","archiveExistingVersions":true}"#)
-        .expect("a sound request");
-    let stage = |stage: &str| Demand::new(Permission::StageTransition, Object::Stage("m".into(), stage.into()));
+    let operation = classify(
+        "POST",
+        &target,
+        r#"{"name":"m","version":"2","stage":"production","archiveExistingVersions":true}"#,
+    )
+    .expect("a sound request");
+    let stage =
+        |stage: &str| Demand::new(Permission::StageTransition, Object::Stage("m".into(), stage.into()));
     assert_eq!(operation.demands.at_once, [stage("Production"), stage("Archived")]);
     let unknown = Unknown::StageLeft("m".into(), "2".into());
     assert_eq!(operation.demands.pending, [Pending { permission: Permission::StageTransition, unknown }]);
@@ -167,18 +235,35 @@ fn a_transition_needs_both_stages_and_those_it_archives() {
 
 #[test]
 fn tracking_rows_ask_for_the_experiment_they_do_not_name() {
-    let operation = classify("POST", &format!("{V2}/runs/set-tag"), r#"{"run_id":"r","run_uuid":"r","key":"k","value":"v"}"#)
-        .expect("a sound request");
+    let operation = classify(
+        "POST",
+        &format!("{V2}/runs/set-tag"),
+        r#"{"run_id":"r","run_uuid":"r","key":"k","value":"v"}"#,
+    )
+    .expect("a sound request");
     assert!(operation.demands.at_once.is_empty());
-    assert_eq!(operation.demands.pending, [Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) }]);
-    check("POST", &format!("{V2}/runs/search"), "{}", Ok(("POST /api/2.0/mlflow/runs/search {}", &["tracking_read experiment:?"])));
+    assert_eq!(
+        operation.demands.pending,
+        [Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) }]
+    );
+    check(
+        "POST",
+        &format!("{V2}/runs/search"),
+        "{}",
+        Ok(("POST /api/2.0/mlflow/runs/search {}", &["tracking_read experiment:?"])),
+    );
     check(
         "POST",
         &format!("{V2}/runs/search"),
         r#"{"experiment_ids":["1","2"]}"#,
-        Ok((r#"POST /api/2.0/mlflow/runs/search {"experiment_ids":["1","2"]}"#, &["tracking_read experiment:1", "tracking_read experiment:2"])),
+        Ok((
+            r#"POST /api/2.0/mlflow/runs/search {"experiment_ids":["1","2"]}"#,
+            &["tracking_read experiment:1", "tracking_read experiment:2"],
+        )),
     );
-    let spans = |pairs| classify_with("POST", "/v1/traces", "…", headers(pairs)).map(|operation| operation.demands.at_once);
+    let spans = |pairs| {
+        classify_with("POST", "/v1/traces", "…", headers(pairs)).map(|operation| operation.demands.at_once)
+    };
     let demanded = Demand::new(Permission::TrackingWrite, Object::Experiment("7".into()));
     assert_eq!(spans(&[("x-mlflow-experiment-id", "7")]), Ok(vec![demanded]));
     assert!(spans(&[]).is_err());
@@ -214,7 +299,10 @@ fn only_chosen_headers_go_on_and_the_peer_is_ours() {
 fn a_static_prefix_is_put_before_what_flask_serves() {
     let uri: Uri = "/pfx/api/2.0/mlflow/registered-models/get?name=a".parse().expect("a URI");
     for (target, expected) in [
-        ("/pfx/api/2.0/mlflow/registered-models/get?name=a", "/pfx/api/2.0/mlflow/registered-models/get?name=a"),
+        (
+            "/pfx/api/2.0/mlflow/registered-models/get?name=a",
+            "/pfx/api/2.0/mlflow/registered-models/get?name=a",
+        ),
         ("/api/2.0/mlflow/registered-models/get?name=a", "/pfx/api/2.0/mlflow/registered-models/get?name=a"),
         ("/pfx/api/2.0/mlflow-artifacts/artifacts/1/r/x", "/api/2.0/mlflow-artifacts/artifacts/1/r/x"),
     ] {

@@ -44,8 +44,12 @@ pub fn forward(operation: &Operation, headers: &HeaderMap, static_prefix: Option
     let sent_type = || headers.get(header::CONTENT_TYPE).cloned();
     let (query, body, content_type) = match &operation.parameters {
         Parameters::None => (String::new(), ForwardBody::Empty, None),
-        Parameters::Message(message) if found.row.reads_query() => (message.to_query(), ForwardBody::Empty, None),
-        Parameters::Message(message) => (String::new(), ForwardBody::Bytes(message.to_json().into()), Some(json)),
+        Parameters::Message(message) if found.row.reads_query() => {
+            (message.to_query(), ForwardBody::Empty, None)
+        }
+        Parameters::Message(message) => {
+            (String::new(), ForwardBody::Bytes(message.to_json().into()), Some(json))
+        }
         Parameters::Free(query, body) => {
             let mut out = form_urlencoded::Serializer::new(String::new());
             query.pairs().for_each(|(name, value)| {
@@ -57,9 +61,13 @@ pub fn forward(operation: &Operation, headers: &HeaderMap, static_prefix: Option
             }
         }
         Parameters::Upload => (String::new(), ForwardBody::Stream, sent_type()),
-        Parameters::SmallFile(message, bytes) => (message.to_query(), ForwardBody::Bytes(bytes.clone()), sent_type()),
+        Parameters::SmallFile(message, bytes) => {
+            (message.to_query(), ForwardBody::Bytes(bytes.clone()), sent_type())
+        }
         Parameters::Spans(bytes) => (String::new(), ForwardBody::Bytes(bytes.clone()), sent_type()),
-        Parameters::Graphql(asked) => (String::new(), ForwardBody::Bytes(asked.body.clone().into()), Some(json)),
+        Parameters::Graphql(asked) => {
+            (String::new(), ForwardBody::Bytes(asked.body.clone().into()), Some(json))
+        }
     };
     if !query.is_empty() {
         path.push('?');

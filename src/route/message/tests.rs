@@ -14,14 +14,26 @@ fn check(message: &str, body: &str, expected: Result<&str, &str>) {
 
 #[test]
 fn what_is_sent_on_is_spelt_one_way() {
-    check("CreateModelVersion", r#"{"runId":"r","name":"m","modelId":null,"x":1}"#, Ok(r#"{"run_id":"r","name":"m"}"#));
+    check(
+        "CreateModelVersion",
+        r#"{"runId":"r","name":"m","modelId":null,"x":1}"#,
+        Ok(r#"{"run_id":"r","name":"m"}"#),
+    );
     check(
         "CreateModelVersion",
         r#"{"name":"m","tags":[{"key":"k","value":"v","other":1}]}"#,
         Ok(r#"{"name":"m","tags":[{"key":"k","value":"v"}]}"#),
     );
-    check("TransitionModelVersionStage", r#"{"archiveExistingVersions":true}"#, Ok(r#"{"archive_existing_versions":true}"#));
-    check("LogMetric", r#"{"value":0.1000,"timestamp":"17","step":5.0}"#, Ok(r#"{"value":0.1000,"timestamp":"17","step":5.0}"#));
+    check(
+        "TransitionModelVersionStage",
+        r#"{"archiveExistingVersions":true}"#,
+        Ok(r#"{"archive_existing_versions":true}"#),
+    );
+    check(
+        "LogMetric",
+        r#"{"value":0.1000,"timestamp":"17","step":5.0}"#,
+        Ok(r#"{"value":0.1000,"timestamp":"17","step":5.0}"#),
+    );
     check("LogMetric", r#"{"value":"NaN"}"#, Ok(r#"{"value":"NaN"}"#));
     check("SearchLoggedModels", r#"{"experiment_ids":[]}"#, Ok(r#"{"experiment_ids":[]}"#));
     check("SearchRuns", r#"{"run_view_type":"ALL"}"#, Ok(r#"{"run_view_type":"ALL"}"#));
@@ -50,7 +62,11 @@ fn what_protobuf_would_stumble_over_is_refused() {
     check("SearchRuns", r#"{"run_view_type":7}"#, Err("one of the values"));
     check("GetRun", r#"{"run_uuid":"victim","run_id":"mine"}"#, Err("name different things"));
     check("GetRun", r#"{"runUuid":"victim","run_id":"mine"}"#, Err("name different things"));
-    check("SetTag", r#"{"run_uuid":"victim","key":"k","value":"\ud800","run_id":"mine"}"#, Err("not valid JSON"));
+    check(
+        "SetTag",
+        r#"{"run_uuid":"victim","key":"k","value":"\ud800","run_id":"mine"}"#,
+        Err("not valid JSON"),
+    );
     check("UpdateAssessment", r#"{"update_mask":"assessment_name"}"#, Err("a field mask"));
     check(
         "CreateAssessment",
@@ -80,7 +96,11 @@ fn a_query_is_read_as_mlflow_reads_it_or_not_at_all() {
     check_query("GetModelVersion", "Name=a", Ok(""));
     check_query("GetModelVersion", "name=a&name=b", Err("`name` is there twice"));
     check_query("GetModelVersion", "name=a;name=b", Ok("name=a%3Bname%3Db"));
-    check_query("GetLatestVersions", "name=a&stages=Staging&stages=None", Ok("name=a&stages=Staging&stages=None"));
+    check_query(
+        "GetLatestVersions",
+        "name=a&stages=Staging&stages=None",
+        Ok("name=a&stages=Staging&stages=None"),
+    );
     check_query("SearchRegisteredModels", "max_results=1e2", Err("an integer"));
     check_query("SearchRegisteredModels", "maxResults=7", Ok(""));
     check_query("GetRun", "run_uuid=a&run_id=b", Err("name different things"));
