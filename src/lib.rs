@@ -8,3 +8,8 @@ pub mod ids;
 pub mod mistake;
 pub mod operation;
 pub mod principal;
+pub mod secret;
+
+pub mod outbound;
+
+pub mod authn;
