@@ -142,7 +142,7 @@ mod tests {
         check(&[&basic(format!("alice:{longest}"))], Ok(&longest));
         check(&[&format!("Bearer {longest}a")], Err(Unauthenticated::TooLong));
         check(&[&basic(format!("alice:{longest}a"))], Err(Unauthenticated::TooLong));
-        check(&[&basic(format!("{longest}:a"))], Err(Unauthenticated::TooLong));
+        check(&[&basic(format!("{longest}{longest}:a"))], Err(Unauthenticated::TooLong));
     }
 
     #[test]

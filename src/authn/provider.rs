@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use url::Url;
+use url::{Host, Url};
 
 use super::keys::{Key, KeySet, KeySetError};
 use super::source::{Version, past};
@@ -58,7 +58,7 @@ enum Reason {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum NoKeys {
+enum FetchFailed {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(transparent)]
@@ -77,6 +77,9 @@ impl Provider {
         shown.set_fragment(None);
         let uri = shown.as_str().parse().map_err(|_| bad())?;
         shown.set_query(None);
+        if url.scheme() == "http" && !is_loopback(url) {
+            warn!(from = %shown, "keys are fetched without TLS: whoever is on the way can replace them");
+        }
         Ok(Self {
             uri,
             name: shown.as_str().into(),
@@ -118,10 +121,10 @@ impl Provider {
         Some(format!("keys of {}", self.name))
     }
 
-    /// The fetch under way, or a new one if there may be one now; it is ended by the cancelling of its token.
+    /// The fetch under way, or a new one if there may be one now. Its token is cancelled when it ends, even by a panic.
     fn fetch_if_due(self: &Arc<Self>, reason: Reason) -> Option<CancellationToken> {
         let mut plan = self.plan.lock();
-        if let Some(under_way) = &plan.under_way {
+        if let Some(under_way) = plan.under_way.as_ref().filter(|it| !it.is_cancelled()) {
             return Some(under_way.clone());
         }
         if !plan.allows(reason, &self.clock) {
@@ -140,9 +143,8 @@ impl Provider {
 
     async fn fetch(&self) {
         let fetched = self.client.get_json(self.uri.clone(), LONGEST_JWKS, FETCH_WITHIN).await;
-        let outcome = fetched.map_err(NoKeys::from).and_then(|body| Ok((KeySet::of_jwks(&body)?, body)));
+        let outcome = fetched.map_err(FetchFailed::from).and_then(|body| Ok((KeySet::of_jwks(&body)?, body)));
         let mut plan = self.plan.lock();
-        plan.under_way = None;
         match outcome {
             Ok((keys, body)) => {
                 plan.succeeded = Some(self.clock.now().as_millisecond());
@@ -177,6 +179,15 @@ impl Plan {
             }
         }
         allowed
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Claims by name and by path.
 
+#![expect(clippy::needless_pass_by_value, reason = "rows of a table hand their values over")]
+
 use serde_json::json;
 
 use super::*;
