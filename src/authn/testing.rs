@@ -181,7 +181,7 @@ pub(super) async fn identify(gate: &Authenticator, token: &str) -> Result<Arc<Pr
 #[derive(Clone)]
 pub(super) enum Answer {
     Body(Bytes),
-    Status(u16),
+    Status(u16, Bytes),
     Redirect(String),
     Never,
 }
@@ -248,7 +248,7 @@ async fn respond(answer: Answer) -> http::Response<Full<Bytes>> {
         |status: u16, body: Bytes| http::Response::builder().status(status).body(Full::new(body)).unwrap();
     match answer {
         Answer::Body(body) => plain(200, body),
-        Answer::Status(status) => plain(status, Bytes::new()),
+        Answer::Status(status, body) => plain(status, body),
         Answer::Redirect(to) => {
             let mut moved = plain(302, Bytes::new());
             moved.headers_mut().insert("location", to.parse().unwrap());

@@ -112,7 +112,7 @@ async fn keys_serve_on_while_the_provider_is_down_and_nobody_with_a_known_key_wa
     let scene = Scene::new().await;
     scene.ask().await.unwrap();
     for (answer, requests) in [
-        (Answer::Status(503), 2),
+        (Answer::Status(503, Bytes::new()), 2),
         (Answer::Body("<html>".into()), 3),
         (Answer::Body(r#"{"keys":[]}"#.into()), 4),
         (Answer::Body(vec![b' '; LONGEST_JWKS + 1].into()), 5),
@@ -153,7 +153,8 @@ async fn a_first_fetch_that_fails_is_tried_again_after_a_second() {
     let elsewhere = IdentityProvider::with_keys(&keys).await;
     let redirect = Answer::Redirect(format!("http://{}/jwks", elsewhere.address));
     let oversize = format!("{}{}", " ".repeat(LONGEST_JWKS), json!({"keys": keys}));
-    for (answer, requests) in [(Answer::Status(500), 1), (redirect, 2), (Answer::Body(oversize.into()), 3)] {
+    let failing = Answer::Status(500, json!({"keys": keys}).to_string().into());
+    for (answer, requests) in [(failing, 1), (redirect, 2), (Answer::Body(oversize.into()), 3)] {
         scene.provider.now_answers(answer);
         let outcomes = all_at_once(&scene, vec![scene.token.clone(); 20]).await;
         assert!(outcomes.iter().all(|outcome| *outcome == Err(No::NoKeys)), "{outcomes:?}");
