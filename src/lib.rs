@@ -8,3 +8,5 @@ pub mod ids;
 pub mod mistake;
 pub mod operation;
 pub mod principal;
+
+pub mod authz;
