@@ -12,6 +12,7 @@ pub mod secret;
 pub mod outbound;
 pub mod authn;
 pub mod route;
+pub mod authz;
 pub mod govern;
 pub mod filter;
 pub mod config;
