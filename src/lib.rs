@@ -8,3 +8,13 @@ pub mod ids;
 pub mod mistake;
 pub mod operation;
 pub mod principal;
+
+pub mod drain;
+pub mod ready;
+pub mod stall;
+
+// pub mod listen;
+
+// pub mod limit;
+
+// pub mod upstream;
