@@ -13,7 +13,7 @@ pub mod drain;
 pub mod ready;
 pub mod stall;
 
-// pub mod listen;
+pub mod listen;
 
 // pub mod limit;
 
