@@ -8,7 +8,6 @@ mod issuers;
 mod keys;
 mod meant;
 mod overlap;
-mod secret;
 mod values;
 mod written;
 
@@ -20,9 +19,9 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::mistake::Mistake;
+use crate::secret::Secret;
 
 pub use keys::{Key, keys};
-pub use secret::{Secret, WeakSecret};
 
 /// Everything that an operator can set. Each room is given its own part.
 #[derive(Debug)]

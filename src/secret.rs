@@ -12,20 +12,29 @@ pub const SHORTEST: usize = 32;
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<Vec<u8>>>);
 
-/// A secret of fewer than [`SHORTEST`] bytes; says how many it has, and nothing else of it.
+/// Why a secret is not taken; tells nothing of it but its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("secret has {0} bytes, and at least {SHORTEST} are needed")]
-pub struct WeakSecret(usize);
+pub enum WeakSecret {
+    /// Fewer than [`SHORTEST`] bytes.
+    #[error("the secret has {0} bytes; at least {SHORTEST} are needed")]
+    Short(usize),
+    /// A placeholder, not a secret.
+    #[error("the secret is one character repeated")]
+    Repeated,
+}
 
 impl Secret {
     /// Takes the bytes over, so that this is the only copy of them.
     ///
     /// # Errors
-    /// When there are fewer than [`SHORTEST`].
+    /// When there are fewer than [`SHORTEST`], or all are alike.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, WeakSecret> {
         let bytes = Zeroizing::new(bytes.into());
         if bytes.len() < SHORTEST {
-            return Err(WeakSecret(bytes.len()));
+            return Err(WeakSecret::Short(bytes.len()));
+        }
+        if is_one_character_repeated(&bytes) {
+            return Err(WeakSecret::Repeated);
         }
         Ok(Self(Arc::new(bytes)))
     }
@@ -43,15 +52,23 @@ impl fmt::Debug for Secret {
     }
 }
 
+fn is_one_character_repeated(bytes: &[u8]) -> bool {
+    let first = std::str::from_utf8(bytes).ok().and_then(|text| text.chars().next());
+    let mut characters = bytes.chunks(first.map_or(1, char::len_utf8));
+    let first = characters.next();
+    characters.all(|character| Some(character) == first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_short_secret_is_refused_and_none_is_shown() {
-        assert_eq!(Secret::new("").err(), Some(WeakSecret(0)));
+        assert_eq!(Secret::new("").err(), Some(WeakSecret::Short(0)));
         let short = Secret::new("hunter2-hunter2-hunter2-hunter2").unwrap_err();
-        assert_eq!(short.to_string(), "secret has 31 bytes, and at least 32 are needed");
+        assert_eq!(short.to_string(), "the secret has 31 bytes; at least 32 are needed");
+        assert_eq!(Secret::new("é".repeat(40)).err(), Some(WeakSecret::Repeated));
         let secret = Secret::new("hunter2-hunter2-hunter2-hunter2-").unwrap();
         assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "… Some(…)");
     }

@@ -208,9 +208,9 @@ fn two_issuers_do_not_share_a_secret() {
     let issuer = |name: &str, secret: &str| {
         format!("[[auth.issuers]]\nissuer = '{name}'\nusers = ['{name}']\nhs256_secret = '{secret}'\n")
     };
-    check(&(issuer("a", GOOD) + &issuer("b", &GOOD.replace('0', "z"))), &[], &[]);
+    check(&format!("{}{}", issuer("a", GOOD), issuer("b", &GOOD.replace('0', "z"))), &[], &[]);
     check(
-        &(issuer("a", GOOD) + &issuer("b", GOOD)),
+        &format!("{}{}", issuer("a", GOOD), issuer("b", GOOD)),
         &[],
         &[
             "s.toml:5: `auth.issuers[1]`: has the same secret as `auth.issuers[0]`: each could sign for the other",

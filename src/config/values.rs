@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use url::{Host, Url};
 
-use super::{KeySource, Mode, Secret, UpstreamAddress};
+use super::{KeySource, Mode, UpstreamAddress};
+use crate::secret::Secret;
 
 /// `host:port` with a numeric host, or `localhost:port`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {

@@ -217,7 +217,7 @@ mod tests {
         check(
             &format!(
                 "query A($data: I) {{ mlflowGetRun(input: $data) {} }}",
-                "{ a ".repeat(500) + &"}".repeat(500)
+                format!("{}{}", "{ a ".repeat(500), "}".repeat(500))
             ),
             run,
             Err("not valid"),
