@@ -15,6 +15,6 @@ pub mod stall;
 
 pub mod listen;
 
-// pub mod limit;
+pub mod limit;
 
-// pub mod upstream;
+pub mod upstream;
