@@ -173,7 +173,8 @@ mod tests {
     }
 
     async fn read(frames: &[&'static str], end: Option<InboundError>) -> Result<Bytes, BodyError> {
-        let frames: Vec<_> = frames.iter().map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))).collect();
+        let frames: Vec<_> =
+            frames.iter().map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))).collect();
         read_json_body(StreamBody::new(stream::iter(frames.into_iter().chain(end.map(Err)))), 8).await
     }
 
@@ -190,7 +191,9 @@ mod tests {
             let said = read(frames, None).await;
             match expected {
                 Some(text) => assert_eq!(said.unwrap(), text),
-                None => assert!(matches!(said, Err(BodyError::TooLarge { ceiling: 8 })), "{frames:?}: {said:?}"),
+                None => {
+                    assert!(matches!(said, Err(BodyError::TooLarge { ceiling: 8 })), "{frames:?}: {said:?}")
+                }
             }
         }
     }

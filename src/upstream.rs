@@ -11,17 +11,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-pub use body::{BoxError, CallerBody, OrderBody, Reply, ReplyError};
+pub use body::{CallerBody, OrderBody, Reply, ReplyError};
 use body::{Progress, Sending};
 use connect::{Connector, Served};
+
+use crate::listen::BoxError;
 
 /// Where MLflow is, and how long it is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,18 +181,27 @@ impl Upstream {
         let Order { method, path_and_query, headers, body, repeatable } = order;
         let uri = self.uri(&path_and_query)?;
         let twice = repeatable && matches!(body, OrderBody::Empty);
+        let empty_write = body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method);
         let request = |headers: HeaderMap| {
             let mut request = Request::new(());
             *request.method_mut() = method.clone();
             *request.uri_mut() = uri.clone();
             *request.headers_mut() = headers::of_request(headers);
+            if empty_write {
+                // RFC 9110 section 8.6; hyper leaves it out.
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
             request
         };
         let spare = twice.then(|| headers.clone());
         match (self.once(&self.pooled, request(headers), body).await, spare) {
-            (Err(Failed { connection_was_used: true, error: UpstreamError::Unanswered(_) }), Some(headers)) => {
-                self.once(&self.fresh, request(headers), OrderBody::Empty).await.map_err(|failed| failed.error)
-            }
+            (
+                Err(Failed { connection_was_used: true, error: UpstreamError::Unanswered(_) }),
+                Some(headers),
+            ) => self
+                .once(&self.fresh, request(headers), OrderBody::Empty)
+                .await
+                .map_err(|failed| failed.error),
             (answered, _) => answered.map_err(|failed| failed.error),
         }
     }
@@ -281,7 +293,10 @@ impl Failed {
 
 /// hyper says "canceled" of a request that it gives back whole, because its connection was gone before the first byte.
 fn never_began(error: &legacy::Error) -> bool {
-    error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>()).is_some_and(hyper::Error::is_canceled)
+    error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<hyper::Error>())
+        .is_some_and(hyper::Error::is_canceled)
 }
 
 fn client(idle: Duration, most_idle: usize, connector: Connector) -> Client<Connector, Sending> {
@@ -305,10 +320,11 @@ fn origin(address: &Address) -> Result<(Scheme, Authority), AddressError> {
         _ => return Err(AddressError::NotAnOrigin(url.clone())),
     };
     let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    let authority = url.host().filter(|_| bare && url.path() == "/" && url.fragment().is_none()).map(|host| {
-        let host: Host<String> = host.to_owned();
-        url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
-    });
+    let authority =
+        url.host().filter(|_| bare && url.path() == "/" && url.fragment().is_none()).map(|host| {
+            let host: Host<String> = host.to_owned();
+            url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
+        });
     let authority = authority.and_then(|text| Authority::try_from(text).ok());
     authority.map(|authority| (scheme, authority)).ok_or_else(|| AddressError::NotAnOrigin(url.clone()))
 }

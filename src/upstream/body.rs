@@ -14,10 +14,8 @@ use parking_lot::Mutex;
 use tokio::pin;
 use tokio::time::{Instant, timeout_at};
 
+use crate::listen::BoxError;
 use crate::stall::Patience;
-
-/// Any cause of a failure.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A caller's body that is passed on as it comes.
 pub type CallerBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -34,6 +32,14 @@ pub enum OrderBody {
 }
 
 impl OrderBody {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Empty | Self::Stream(_, Some(0)) => true,
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Stream(_, _) => false,
+        }
+    }
+
     /// A caller's body that is passed on as it comes; `length` as the caller said it.
     pub fn stream<B>(body: B, length: Option<u64>) -> Self
     where
@@ -81,7 +87,11 @@ impl Progress {
 
     /// Waits for `answer` until MLflow has neither taken a piece of the body nor answered for `allowed`.
     /// While it is the caller who is slow, nobody's time runs here: that body has its own timer.
-    pub(super) async fn or_stalled<A: Future>(&self, allowed: Duration, answer: A) -> Result<A::Output, Stalled> {
+    pub(super) async fn or_stalled<A: Future>(
+        &self,
+        allowed: Duration,
+        answer: A,
+    ) -> Result<A::Output, Stalled> {
         pin!(answer);
         loop {
             let until = self.counted_from() + allowed;
@@ -131,17 +141,19 @@ enum Rest {
 impl Sending {
     pub(super) fn new(body: OrderBody) -> (Self, Progress) {
         let rest = match body {
+            empty if empty.is_empty() => Rest::Nothing,
             OrderBody::Empty => Rest::Nothing,
-            OrderBody::Bytes(bytes) if bytes.is_empty() => Rest::Nothing,
             OrderBody::Bytes(bytes) => Rest::Bytes(bytes),
-            OrderBody::Stream(_, Some(0)) => Rest::Nothing,
             OrderBody::Stream(body, left) => Rest::Stream { body, left },
         };
         let progress = Progress::new();
         (Self { rest, progress: progress.clone() }, progress)
     }
 
-    fn take(&mut self, piece: Option<Result<Frame<Bytes>, BoxError>>) -> Option<Result<Frame<Bytes>, CallerGone>> {
+    fn take(
+        &mut self,
+        piece: Option<Result<Frame<Bytes>, BoxError>>,
+    ) -> Option<Result<Frame<Bytes>, CallerGone>> {
         let Rest::Stream { left, .. } = &mut self.rest else { return None };
         let data = match piece {
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),

@@ -18,7 +18,8 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::{Address, BoxError};
+use super::Address;
+use crate::listen::BoxError;
 
 /// Makes connections.
 #[derive(Clone, Debug)]
@@ -78,7 +79,8 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (mut way, within) = (self.way.clone(), self.within);
         Box::pin(async move {
-            let io = timeout(within, way.open(uri)).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
+            let io =
+                timeout(within, way.open(uri)).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
             Ok(Link { io, served: Served::default() })
         })
     }
