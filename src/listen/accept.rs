@@ -142,8 +142,10 @@ mod tests {
 
     #[test]
     fn the_pause_grows_and_stays_bounded() {
-        let pauses: Vec<u128> =
-            std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause))).map(|p| p.as_millis()).take(10).collect();
+        let pauses: Vec<u128> = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause)))
+            .map(|p| p.as_millis())
+            .take(10)
+            .collect();
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
     }
 }

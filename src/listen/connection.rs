@@ -144,7 +144,12 @@ where
     ended
 }
 
-async fn until_done<C>(connection: C, activity: &Activity, idle: Duration, drain: &Drain) -> Result<(), C::Error>
+async fn until_done<C>(
+    connection: C,
+    activity: &Activity,
+    idle: Duration,
+    drain: &Drain,
+) -> Result<(), C::Error>
 where
     C: GracefulConnection,
 {

@@ -1,6 +1,7 @@
 //! A listener on a real socket, and what its peers may do to it.
 
 mod drained;
+mod framing;
 mod limits;
 mod secured;
 
@@ -11,7 +12,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Frame;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -85,6 +86,10 @@ impl House {
                 Response::new(full("waited"))
             }
             "/endless" => Response::new(boxed(Endless(Told(self.dropped)))),
+            "/broken" => {
+                let pieces = [Ok(Frame::data(Bytes::from_static(b"half"))), Err("it broke")];
+                Response::new(boxed(StreamBody::new(futures_util::stream::iter(pieces))))
+            }
             "/refused" => said(StatusCode::UNAUTHORIZED, "no".into()),
             "/peer" => {
                 let certificate = peer.client_certificate.map(|certificate| certificate.sha256);

@@ -33,8 +33,7 @@ impl Authority {
 
 impl Pair {
     fn put(&self, dir: &Path) -> TlsFiles {
-        let files =
-            TlsFiles { certificate: dir.join("tls.crt"), key: dir.join("tls.key"), client_ca: None };
+        let files = TlsFiles { certificate: dir.join("tls.crt"), key: dir.join("tls.key"), client_ca: None };
         std::fs::write(&files.certificate, &self.0).unwrap();
         std::fs::write(&files.key, &self.1).unwrap();
         files
@@ -84,7 +83,7 @@ async fn the_version_is_what_was_agreed() {
         stream.write_all(b"GET /peer HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
         assert!(rest(&mut stream).await.ends_with("HTTP/1.1 true None"));
     }
-    for (protocols, said) in [(["h2"], &HELLO[..]), (["http/1.1"], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")] {
+    for (protocols, said) in [(["h2"], HELLO), (["http/1.1"], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")] {
         let mut stream = dial(&house, &authority, &protocols, None).await.unwrap();
         stream.write_all(said).await.unwrap();
         assert_eq!(rest(&mut stream).await, "", "{protocols:?} was agreed and not spoken");
