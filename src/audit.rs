@@ -17,8 +17,8 @@ use crate::operation::{Access, Demand};
 use crate::principal::Principal;
 use crate::route::Operation;
 
-pub use journal::{Journal, JournalError, Told, Writer};
 use journal::Place;
+pub use journal::{Journal, JournalError, Told, Writer};
 
 /// The line of one request, in the making.
 #[must_use = "a trail that is dropped is written as abandoned"]

@@ -223,6 +223,18 @@ impl Authorizer {
         Ok(permit)
     }
 
+    /// A permit for what any verified principal may do: nothing is demanded, and rows are still decided one by one.
+    pub fn welcome(&self, policy: Arc<PolicySet>, who: Arc<Principal>) -> Permit {
+        Permit {
+            principal: who,
+            demands: Vec::new(),
+            authorizer: self.clone(),
+            policy,
+            rows: Vec::new(),
+            observed: None,
+        }
+    }
+
     fn extend(&self, permit: &mut Permit, demands: Vec<Demand>) -> Result<(), Denied> {
         for demand in demands {
             match self.refusal(&permit.policy, &permit.principal, &demand) {

@@ -8,6 +8,7 @@ mod issuers;
 mod keys;
 mod meant;
 mod overlap;
+mod settings;
 mod values;
 mod written;
 

@@ -63,7 +63,10 @@ impl Facts {
     /// Knows nothing yet. `static_prefix` is MLflow's own.
     #[must_use]
     pub fn new(static_prefix: Option<&str>) -> Self {
-        Self { static_prefix: static_prefix.unwrap_or_default().to_owned(), experiments: Cache::new(REMEMBERED) }
+        Self {
+            static_prefix: static_prefix.unwrap_or_default().to_owned(),
+            experiments: Cache::new(REMEMBERED),
+        }
     }
 
     /// A run, or nothing if MLflow has none of that id.
@@ -87,7 +90,10 @@ impl Facts {
         }
         let path = query("/api/2.0/mlflow/runs/get", &[("run_id", id), ("run_uuid", id)]);
         let answer: Option<Answer> = self.ask(mlflow, &path).await?;
-        Ok(answer.map(|answer| Run { experiment: answer.run.info.experiment_id, root: answer.run.info.artifact_uri }))
+        Ok(answer.map(|answer| Run {
+            experiment: answer.run.info.experiment_id,
+            root: answer.run.info.artifact_uri,
+        }))
     }
 
     /// A logged model, or nothing.
@@ -123,7 +129,8 @@ impl Facts {
         let answer: Option<Answer> = self.ask(mlflow, &path).await?;
         Ok(answer.map(|answer| {
             let info = answer.model.info;
-            let named = info.tags.iter().find(|tag| tag.key == "mlflow.modelVersions").map(|tag| tag.value.as_str());
+            let named =
+                info.tags.iter().find(|tag| tag.key == "mlflow.modelVersions").map(|tag| tag.value.as_str());
             let run = info.source_run_id.filter(|run| !run.is_empty());
             LoggedModel { experiment: info.experiment_id, root: info.artifact_uri, run, models: names(named) }
         }))
@@ -146,7 +153,11 @@ impl Facts {
     ///
     /// # Errors
     /// As [`Facts::run`].
-    pub async fn experiment_of_logged_model(&self, mlflow: &Upstream, id: &str) -> Result<Option<String>, FactError> {
+    pub async fn experiment_of_logged_model(
+        &self,
+        mlflow: &Upstream,
+        id: &str,
+    ) -> Result<Option<String>, FactError> {
         let key = format!("model {id}");
         if let Some(known) = self.experiments.get(&key) {
             return Ok(Some(known));
@@ -159,7 +170,11 @@ impl Facts {
     ///
     /// # Errors
     /// As [`Facts::run`].
-    pub async fn experiment_of_trace(&self, mlflow: &Upstream, id: &str) -> Result<Option<String>, FactError> {
+    pub async fn experiment_of_trace(
+        &self,
+        mlflow: &Upstream,
+        id: &str,
+    ) -> Result<Option<String>, FactError> {
         #[derive(Deserialize)]
         struct Answer {
             trace: Trace,
@@ -195,7 +210,12 @@ impl Facts {
     ///
     /// # Errors
     /// As [`Facts::run`].
-    pub async fn stage(&self, mlflow: &Upstream, model: &str, version: &str) -> Result<Option<String>, FactError> {
+    pub async fn stage(
+        &self,
+        mlflow: &Upstream,
+        model: &str,
+        version: &str,
+    ) -> Result<Option<String>, FactError> {
         #[derive(Deserialize)]
         struct Answer {
             model_version: Version,
@@ -261,7 +281,11 @@ impl Facts {
     }
 
     /// Asks and reads the answer; 404 is nothing.
-    async fn ask<A: serde::de::DeserializeOwned>(&self, mlflow: &Upstream, path: &str) -> Result<Option<A>, FactError> {
+    async fn ask<A: serde::de::DeserializeOwned>(
+        &self,
+        mlflow: &Upstream,
+        path: &str,
+    ) -> Result<Option<A>, FactError> {
         let order = Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),

@@ -59,10 +59,9 @@ fn visible(out: &mut String, list: Raw<'_>, seen: Seen<'_>) -> Result<(), JsonEr
     let mut kept = Vec::new();
     for row in list.items()? {
         let named = row.members()?.into_iter().find(|(name, _)| name == "name");
-        if let Some((_, name)) = named.filter(|(_, name)| name.shape() == Shape::Text) {
-            if seen(&name.text()?) {
-                kept.push(row);
-            }
+        let name = named.map(|(_, name)| name).filter(|name| name.shape() == Shape::Text);
+        if name.map(Raw::text).transpose()?.is_some_and(|name| seen(&name)) {
+            kept.push(row);
         }
     }
     json::write_list(out, kept, |out, row| {

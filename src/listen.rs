@@ -174,3 +174,11 @@ impl Listener {
         Ok(Self::new(listener, local, tls, settings.ceilings))
     }
 }
+
+/// Whether TLS files could be used as they are now, for `sekisho check`.
+///
+/// # Errors
+/// What [`Listener::bind`] would say of them.
+pub fn check_files(files: &TlsFiles) -> Result<(), TlsError> {
+    tls::Tls::load(files.clone()).map(|_| ())
+}

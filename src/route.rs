@@ -14,6 +14,7 @@ pub mod message;
 pub mod schema;
 pub mod table;
 pub mod target;
+mod words;
 pub mod write;
 
 use bytes::Bytes;

@@ -103,7 +103,10 @@ impl<B: Body + Unpin> Body for Told<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match (&polled, self.body.is_end_stream()) {
             (Poll::Ready(None), _) | (Poll::Ready(Some(Ok(_))), true) => {

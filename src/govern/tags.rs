@@ -47,17 +47,17 @@ mod tests {
     use crate::route::schema::Schema;
 
     #[track_caller]
-    fn check_body(message: &str, needs: &[Need], path: &str, body: &str, expected: Result<(), Broken>) {
+    fn check_body(message: &str, needs: &[Need], path: &str, body: &str, expected: &Result<(), Broken>) {
         let schema = Schema::named(message).expect("a known message");
         let message = Message::of_json(schema, body.as_bytes()).expect("a sound body");
-        assert_eq!(check(needs, path, &message), expected, "{body}");
+        assert_eq!(&check(needs, path, &message), expected, "{body}");
     }
 
     #[test]
     fn protected_tags_are_refused_one_by_one() {
         let set = |key: &str, expected| {
             let body = format!(r#"{{"name":"m","version":"1","key":"{key}","value":"x"}}"#);
-            check_body("SetModelVersionTag", &[Need::Tag], "model-versions/set-tag", &body, expected);
+            check_body("SetModelVersionTag", &[Need::Tag], "model-versions/set-tag", &body, &expected);
         };
         set("owner", Ok(()));
         set("sekisho", Ok(()));
@@ -74,7 +74,7 @@ mod tests {
             let body = format!(
                 r#"{{"name":"m","source":"{source}","tags":[{{"key":"a","value":"b"}},{{"key":"{key}","value":"true"}}]}}"#
             );
-            check_body("CreateModelVersion", &[Need::Tags], "model-versions/create", &body, expected);
+            check_body("CreateModelVersion", &[Need::Tags], "model-versions/create", &body, &expected);
         };
         create("runs:/r/m", "owner", Ok(()));
         create("runs:/r/m", "sekisho.stage", Err(Broken::ProtectedTag("sekisho.stage".into())));
@@ -85,7 +85,7 @@ mod tests {
             &[Need::Tags],
             "registered-models/create",
             r#"{"name":"p","tags":[{"key":"mlflow.prompt.is_prompt","value":"true"}]}"#,
-            Ok(()),
+            &Ok(()),
         );
     }
 }

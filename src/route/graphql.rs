@@ -34,7 +34,9 @@ pub fn read(body: &[u8]) -> Result<(Asked, Demands), Misread> {
             ("variables", Shape::Object) => variables = Some(value),
             ("operationName", Shape::Text | Shape::Null) | ("variables", Shape::Null) => {}
             _ => {
-                return Err(refused("the body has `query`, `variables` and `operationName` and nothing else"));
+                return Err(refused(
+                    "the body has `query`, `variables` and `operationName` and nothing else",
+                ));
             }
         }
     }
@@ -216,8 +218,9 @@ mod tests {
         check("query {", "{}", Err("not valid GraphQL"));
         check(
             &format!(
-                "query A($data: I) {{ mlflowGetRun(input: $data) {} }}",
-                format!("{}{}", "{ a ".repeat(500), "}".repeat(500))
+                "query A($data: I) {{ mlflowGetRun(input: $data) {}{} }}",
+                "{ a ".repeat(500),
+                "}".repeat(500)
             ),
             run,
             Err("not valid"),

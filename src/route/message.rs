@@ -316,7 +316,16 @@ fn query_value(field: &Field, text: &str) -> Result<Value, MessageError> {
     let fits = match field.kind {
         Kind::Text => true,
         Kind::Bool => text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
-        kind => text_fits(kind, text),
+        Kind::Integer(..)
+        | Kind::Double
+        | Kind::Bytes
+        | Kind::Timestamp
+        | Kind::Duration
+        | Kind::FieldMask
+        | Kind::Map
+        | Kind::Any
+        | Kind::Enum(_)
+        | Kind::Message(_) => text_fits(field.kind, text),
     };
     if fits {
         Ok(Value::Text(text.to_owned()))

@@ -174,38 +174,34 @@ mod tests {
     use proptest::prelude::*;
 
     #[track_caller]
-    fn check(path: &str, expected: Result<&[&str], TargetError>) {
+    fn check(path: &str, expected: &Result<&[&str], TargetError>) {
         let found = Path::of_text(path);
         let decoded: Result<Vec<&str>, _> = match &found {
             Ok(path) => Ok(path.segments.iter().map(|segment| segment.decoded.as_str()).collect()),
             Err(error) => Err(error),
         };
-        assert_eq!(
-            decoded,
-            expected.as_ref().map(|segments| segments.to_vec()).map_err(|error| error),
-            "{path}"
-        );
+        assert_eq!(decoded, expected.as_ref().map(|segments| segments.to_vec()), "{path}");
     }
 
     #[test]
     fn a_path_that_mlflow_would_normalise_is_refused() {
-        check("/", Ok(&[]));
-        check("/api/2.0/mlflow", Ok(&["api", "2.0", "mlflow"]));
-        check("/a/sp%20ace/%C3%A9", Ok(&["a", "sp ace", "é"]));
+        check("/", &Ok(&[]));
+        check("/api/2.0/mlflow", &Ok(&["api", "2.0", "mlflow"]));
+        check("/a/sp%20ace/%C3%A9", &Ok(&["a", "sp ace", "é"]));
         for path in ["//api/2.0", "/api//x", "/./api", "/api/../x", "/api/%2e%2e/x", "/%2e/x", "//", "/api//"]
         {
-            check(path, Err(TargetError::Segment));
+            check(path, &Err(TargetError::Segment));
         }
-        check("/a%2Fb", Err(TargetError::Encoded('/')));
-        check("/a%5cb", Err(TargetError::Encoded('\\')));
-        check("/a%2541b", Err(TargetError::Encoded('%')));
-        check("/a%00", Err(TargetError::Encoded('\0')));
-        check("/a%0Ab", Err(TargetError::Encoded('\n')));
+        check("/a%2Fb", &Err(TargetError::Encoded('/')));
+        check("/a%5cb", &Err(TargetError::Encoded('\\')));
+        check("/a%2541b", &Err(TargetError::Encoded('%')));
+        check("/a%00", &Err(TargetError::Encoded('\0')));
+        check("/a%0Ab", &Err(TargetError::Encoded('\n')));
         for path in ["/a%", "/a%4", "/a%zz", "/%ff", "/%ED%A0%80"] {
-            check(path, Err(TargetError::Encoding("path")));
+            check(path, &Err(TargetError::Encoding("path")));
         }
         for path in ["", "*", "api"] {
-            check(path, Err(TargetError::Form));
+            check(path, &Err(TargetError::Form));
         }
     }
 
