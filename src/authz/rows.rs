@@ -121,7 +121,7 @@ pub(super) fn did_you_mean<'a>(found: &str, expected: impl IntoIterator<Item = &
 /// Reads `role:<name>` or `user:<id>`; rows and tests name them alike.
 pub(super) fn subject(text: &str) -> Result<(), String> {
     match text.split_once(':') {
-        Some(("role" | "user", name)) if name.is_empty() => Err(format!("`{text}` names nobody")),
+        Some(("role" | "user", "")) => Err(format!("`{text}` names nobody")),
         Some(("role" | "user", name)) if name.contains('*') => {
             Err(format!("`{text}` holds a `*`; subjects carry no patterns"))
         }

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::authz::tests::{demand, policies, principal, sources};
-use crate::operation::{Object, Permission};
 
 /// One random row in plain words.
 #[derive(Clone, Debug)]
@@ -151,7 +150,7 @@ fn one_segment(pattern: &[u8], text: &[u8]) -> bool {
 
 /// casbin over every row, without the index.
 fn by_full_scan(policies: &PolicySet, who: &Principal, demand: &Demand) -> bool {
-    let Some(object) = object::asked_text(&demand.object) else { return false };
+    let Some(object) = asked_text(&demand.object) else { return false };
     let subjects = Asker { user: Some(&who.user), roles: &who.roles }.text();
     let request = Request { subjects: &subjects, object: &object, permission: demand.permission.as_str() };
     engine::enforce(&policies.links, request, policies.rows.iter().map(Row::fields).collect()).unwrap()

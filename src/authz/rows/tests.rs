@@ -159,3 +159,17 @@ fn a_circle_is_refused_wherever_it_hangs() {
     let circle = "the role holds itself: these `g` rows go round in a circle";
     assert_eq!(mistakes, [format!("policy.csv:4: {circle}"), format!("policy.csv:5: {circle}")]);
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        text in "([pg#,:*/?\t\n ]|role|user|model|allow|stage|server|model_read|[^a-z])*",
+    ) {
+        for bytes in [&bytes[..], text.as_bytes()] {
+            drop(read(Path::new("f"), bytes));
+            drop(crate::authz::contract::read(Path::new("f"), bytes));
+        }
+        drop(crate::authz::parse_object(&text));
+    }
+}
