@@ -38,10 +38,9 @@ use crate::principal::{Principal, UserId};
 /// }
 /// ```
 ///
-/// ```compile_fail,E0599
-/// fn copy(permit: &sekisho::authz::Permit) -> sekisho::authz::Permit {
-///     permit.clone()
-/// }
+/// ```compile_fail,E0277
+/// fn copies<T: Clone>() {}
+/// copies::<sekisho::authz::Permit>();
 /// ```
 #[derive(Debug)]
 #[must_use = "a permit that is dropped lets nothing through"]
