@@ -78,7 +78,7 @@ pub(super) fn read(file: &Path, bytes: &[u8]) -> Result<Table, Vec<Mistake>> {
         }
     }
     if reading.table.rows.is_empty() && mistakes.is_empty() {
-        mistakes.push(Mistake::of(file, "no row allows anything: a policy has at least one `p` row"));
+        mistakes.push(Mistake::of(file, "there is no `p` row, and an empty policy is never meant"));
     }
     if !mistakes.is_empty() {
         mistakes.sort_by_key(Mistake::line);

@@ -113,10 +113,10 @@ fn bytes_that_an_editor_hides_are_a_mistake() {
         ),
         (b"#\n\0", "policy.csv:2: holds a NUL byte; save the file as plain UTF-8"),
         (b"#\n#\n\xff", "policy.csv:3: is not UTF-8"),
-        (b"", "policy.csv: no row allows anything: a policy has at least one `p` row"),
+        (b"", "policy.csv: there is no `p` row, and an empty policy is never meant"),
         (
             b"# p, role:r, model:*, model_read, allow\ng, user:u, role:r",
-            "policy.csv: no row allows anything: a policy has at least one `p` row",
+            "policy.csv: there is no `p` row, and an empty policy is never meant",
         ),
     ] {
         let mistakes = read(Path::new("policy.csv"), bytes).map(|_| ()).unwrap_err();

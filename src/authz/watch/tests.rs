@@ -137,7 +137,7 @@ async fn a_bad_set_is_told_about_and_never_in_force() {
     let mut watched = Watched::plain();
     let before = watched.reader.current().version().clone();
     for (bad, complaint) in [
-        ("", "no row allows anything: a policy has at least one `p` row"),
+        ("", "there is no `p` row, and an empty policy is never meant"),
         (
             "p, role:r, model:*, metadata_read, DENY",
             "`DENY` is neither `allow` nor `deny`; did you mean `deny`?",
