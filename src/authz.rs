@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::watch as latest;
 
 pub use folder::PolicyVersion;
-pub use object::{NotAnObject, STAGES, parse_object};
+pub use object::{NotAnObject, parse_object};
 pub use policy::{Decision, PolicySet, Trouble};
 pub use rows::{POLICY_FILE, RowId};
 
@@ -31,23 +31,23 @@ use crate::principal::{Principal, UserId};
 /// Only this room can make one, and nobody can make a second out of it:
 ///
 /// ```compile_fail,E0451
-/// fn forge(principal: std::sync::Arc<sekisho::principal::Principal>, authorizer: sekisho::authz::Authorizer) {
-///     let policy = authorizer.current();
-///     let forged = sekisho::authz::Permit { principal, demands: vec![], authorizer, policy, rows: vec![], observed: None };
+/// # use std::sync::Arc;
+/// # use sekisho::{authz::{Permit, PolicySet, Settings}, principal::Principal};
+/// fn forge(principal: Arc<Principal>, settings: Settings, policy: Arc<PolicySet>) -> Permit {
+///     Permit { principal, demands: vec![], settings, policy, rows: vec![], observed: None }
 /// }
 /// ```
 ///
-/// ```compile_fail,E0599
-/// fn copy(permit: &sekisho::authz::Permit) -> sekisho::authz::Permit {
-///     permit.clone()
-/// }
+/// ```compile_fail,E0277
+/// fn copies<T: Clone>() {}
+/// copies::<sekisho::authz::Permit>();
 /// ```
 #[derive(Debug)]
 #[must_use = "a permit that is dropped lets nothing through"]
 pub struct Permit {
     principal: Arc<Principal>,
     demands: Vec<Demand>,
-    authorizer: Authorizer,
+    settings: Settings,
     policy: Arc<PolicySet>,
     rows: Vec<RowId>,
     observed: Option<Denied>,
@@ -92,19 +92,36 @@ impl Permit {
     /// # Errors
     /// [`Denied`] for the first demand that is refused; the permit is gone then.
     pub fn and(mut self, more: Vec<Demand>) -> Result<Self, Denied> {
-        let authorizer = self.authorizer.clone();
-        authorizer.extend(&mut self, more)?;
+        self.extend(more)?;
         Ok(self)
     }
 
     /// Whether the same principal also has `permission` on `object` under the same policy: what a list's rows are kept by.
     #[must_use]
     pub fn covers(&self, permission: Permission, object: &Object) -> bool {
-        let demand = Demand::new(permission, object.clone());
-        match self.authorizer.refusal(&self.policy, &self.principal, &demand) {
+        match self.settings.judge(&self.policy, &self.principal, permission, object) {
             Ok(_) => true,
-            Err(reason) => self.authorizer.only_observes(permission, &reason),
+            Err(reason) => self.settings.only_observes(permission, &reason),
         }
+    }
+
+    fn extend(&mut self, demands: Vec<Demand>) -> Result<(), Denied> {
+        for demand in demands {
+            match self.settings.judge(&self.policy, &self.principal, demand.permission, &demand.object) {
+                Ok(decision) => self.rows.extend(decision.rows.iter()),
+                Err(reason) => {
+                    let observed = self.settings.only_observes(demand.permission, &reason);
+                    let (principal, policy) = (self.principal.user.clone(), self.policy().clone());
+                    let denied = Denied { principal, demand: Some(demand.clone()), reason, policy };
+                    if !observed {
+                        return Err(denied);
+                    }
+                    self.observed.get_or_insert(denied);
+                }
+            }
+            self.demands.push(demand);
+        }
+        Ok(())
     }
 }
 
@@ -177,6 +194,39 @@ pub struct Settings {
     pub mode: Mode,
 }
 
+impl Settings {
+    fn judge(
+        self,
+        policy: &PolicySet,
+        who: &Principal,
+        permission: Permission,
+        object: &Object,
+    ) -> Result<Decision, Reason> {
+        let decision = policy.decide_on(who, permission, object);
+        if !decision.allowed {
+            return Err(Reason::Policy(decision));
+        }
+        match object.model() {
+            Some(model) if self.require_model_access && !opens(policy, who, model) => {
+                Err(Reason::ModelAccess)
+            }
+            _ => Ok(decision),
+        }
+    }
+
+    /// Whether a refusal is let through: only one that a policy row or a claim could turn, and never what only an
+    /// administrator or a reviewer has.
+    fn only_observes(self, permission: Permission, reason: &Reason) -> bool {
+        let could_be_given = match reason {
+            Reason::Policy(decision) => decision.trouble.is_none(),
+            Reason::ModelAccess => true,
+            Reason::NothingDemanded => false,
+        };
+        let closed = matches!(permission, Permission::Admin | Permission::AuditRead);
+        self.mode == Mode::Observe && could_be_given && !closed
+    }
+}
+
 /// Decides.
 #[derive(Clone, Debug)]
 pub struct Authorizer {
@@ -211,73 +261,21 @@ impl Authorizer {
             let (principal, policy) = (who.user.clone(), policy.version().clone());
             return Err(Denied { principal, demand: None, reason: Reason::NothingDemanded, policy });
         }
-        let mut permit = Permit {
-            principal: who,
-            demands: Vec::with_capacity(demands.len()),
-            authorizer: self.clone(),
-            policy,
-            rows: Vec::new(),
-            observed: None,
-        };
-        self.extend(&mut permit, demands)?;
+        let mut permit = self.welcome(policy, who);
+        permit.extend(demands)?;
         Ok(permit)
     }
 
-    /// A permit for what any verified principal may do: nothing is demanded, and rows are still decided one by one.
+    /// A permit for what any verified principal may do: nothing is demanded.
     pub fn welcome(&self, policy: Arc<PolicySet>, who: Arc<Principal>) -> Permit {
         Permit {
             principal: who,
             demands: Vec::new(),
-            authorizer: self.clone(),
+            settings: self.settings,
             policy,
             rows: Vec::new(),
             observed: None,
         }
-    }
-
-    fn extend(&self, permit: &mut Permit, demands: Vec<Demand>) -> Result<(), Denied> {
-        for demand in demands {
-            match self.refusal(&permit.policy, &permit.principal, &demand) {
-                Ok(decision) => permit.rows.extend(decision.rows.iter()),
-                Err(reason) => {
-                    let observed = self.only_observes(demand.permission, &reason);
-                    let (principal, policy) =
-                        (permit.principal.user.clone(), permit.policy.version().clone());
-                    let denied = Denied { principal, demand: Some(demand.clone()), reason, policy };
-                    if !observed {
-                        return Err(denied);
-                    }
-                    permit.observed.get_or_insert(denied);
-                }
-            }
-            permit.demands.push(demand);
-        }
-        Ok(())
-    }
-
-    fn refusal(&self, policy: &PolicySet, who: &Principal, demand: &Demand) -> Result<Decision, Reason> {
-        let decision = policy.decide(who, demand);
-        if !decision.allowed {
-            return Err(Reason::Policy(decision));
-        }
-        match demand.object.model() {
-            Some(model) if self.settings.require_model_access && !opens(policy, who, model) => {
-                Err(Reason::ModelAccess)
-            }
-            _ => Ok(decision),
-        }
-    }
-
-    /// Whether a refusal is let through: only one that a policy row or a claim could turn, and never what only an
-    /// administrator or a reviewer has.
-    fn only_observes(&self, permission: Permission, reason: &Reason) -> bool {
-        let could_be_given = match reason {
-            Reason::Policy(decision) => decision.trouble.is_none(),
-            Reason::ModelAccess => true,
-            Reason::NothingDemanded => false,
-        };
-        let closed = matches!(permission, Permission::Admin | Permission::AuditRead);
-        self.settings.mode == Mode::Observe && could_be_given && !closed
     }
 }
 

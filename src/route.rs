@@ -56,6 +56,9 @@ pub enum Misread {
     /// A version is a positive whole number.
     #[error("`version` must be a positive whole number without sign, zeros in front or blanks")]
     Version,
+    /// A stage that the house does not have.
+    #[error("`stage` must be one of {}", crate::operation::STAGES.join(", "))]
+    Stage,
     /// Path and parameters name different things.
     #[error("the path and the parameter `{0}` name different things")]
     Disagree(String),

@@ -44,7 +44,7 @@ pub(super) fn broken(file: &Path, expected: &[Expected], policies: &PolicySet) -
         .iter()
         .filter_map(|line| {
             let asker = Asker { user: line.user.as_ref(), roles: &line.roles };
-            let decision = policies.ask(asker, &line.demand);
+            let decision = policies.ask(asker, line.demand.permission, &line.demand.object);
             (decision.allowed != line.allowed || decision.trouble.is_some()).then(|| {
                 let who = asker.text();
                 let must = if line.allowed { "allowed" } else { "refused" };

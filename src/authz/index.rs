@@ -15,6 +15,7 @@ const FEW: usize = 4;
 pub(super) struct Index {
     names: HashMap<Box<str>, NameId>,
     prefix_lengths: BTreeSet<usize>,
+    suffix_lengths: BTreeSet<usize>,
     rows: HashMap<(SubjectId, Permission, Slot), Vec<u32>>,
 }
 
@@ -84,14 +85,19 @@ impl Index {
         }
     }
 
-    /// The place of a name or pattern: a pattern lies under what stands before its first star.
+    /// The place of a name or pattern: a pattern lies under what stands before its first star or after its last,
+    /// whichever tells more.
     fn slot(&mut self, kind: Kind, name: &str) -> Slot {
-        match name.split_once('*') {
-            None => Slot::Exact(kind, self.number(name)),
-            Some((prefix, _)) => {
+        match (name.split_once('*'), name.rsplit_once('*')) {
+            (Some((prefix, _)), Some((_, suffix))) if suffix.len() > prefix.len() => {
+                self.suffix_lengths.insert(suffix.len());
+                Slot::Suffix(kind, self.number(suffix))
+            }
+            (Some((prefix, _)), _) => {
                 self.prefix_lengths.insert(prefix.len());
                 Slot::Prefix(kind, self.number(prefix))
             }
+            (None, _) => Slot::Exact(kind, self.number(name)),
         }
     }
 
@@ -111,14 +117,19 @@ impl Index {
                 (Kind::Model, name)
             }
         };
-        let exact = self.names.get(name).map(|id| Slot::Exact(kind, *id));
-        let prefixes = self
-            .prefix_lengths
+        let id = |part: &str| self.names.get(part).copied();
+        let exact = id(name).map(|id| Slot::Exact(kind, id));
+        let prefixes = self.prefix_lengths.iter().filter_map(|length| name.get(..*length)).filter_map(id);
+        let suffixes = self
+            .suffix_lengths
             .iter()
-            .filter_map(|length| name.get(..*length))
-            .filter_map(|prefix| self.names.get(prefix))
-            .map(|id| Slot::Prefix(kind, *id));
-        exact.into_iter().chain(prefixes).collect()
+            .filter_map(|length| name.get(name.len().checked_sub(*length)?..))
+            .filter_map(id);
+        exact
+            .into_iter()
+            .chain(prefixes.map(|id| Slot::Prefix(kind, id)))
+            .chain(suffixes.map(|id| Slot::Suffix(kind, id)))
+            .collect()
     }
 }
 
@@ -128,6 +139,7 @@ type NameId = u32;
 enum Slot {
     Exact(Kind, NameId),
     Prefix(Kind, NameId),
+    Suffix(Kind, NameId),
     SomeModel,
     EveryExperiment,
     Server,

@@ -1,21 +1,7 @@
 //! Objects as text: how policy rows and people write them, and which row's object covers which request's.
 
 use crate::glob;
-use crate::operation::Object;
-
-/// The ten stages of the house (DESIGN section 8), as rows and requests spell them here.
-pub const STAGES: [&str; 10] = [
-    "Development",
-    "Integration_Test",
-    "Performance_Test",
-    "User_Acceptance_Test",
-    "Staging",
-    "Canary",
-    "Production",
-    "Shadow",
-    "Archived",
-    "Deprecated",
-];
+use crate::operation::{Object, STAGES};
 
 /// The text was not an object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

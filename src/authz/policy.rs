@@ -14,10 +14,10 @@ use crate::authz::engine::{self, Request};
 use crate::authz::folder::{DECISIONS_FILE, MODEL_FILE, PolicyVersion, Sources};
 use crate::authz::index::Index;
 use crate::authz::links::{Asker, Links};
-use crate::authz::object;
+use crate::authz::object::asked_text;
 use crate::authz::rows::{self, POLICY_FILE, Row, RowId, Table};
 use crate::mistake::Mistake;
-use crate::operation::Demand;
+use crate::operation::{Demand, Object, Permission};
 use crate::principal::{Principal, RoleName, UserId};
 
 /// What the policies say of one demand, and why. A token's list of models is not looked at here.
@@ -106,11 +106,16 @@ impl PolicySet {
     /// Decides one demand, from memory where the same was asked before.
     #[must_use]
     pub fn decide(&self, who: &Principal, demand: &Demand) -> Decision {
-        let question = Question { user: &who.user, roles: &who.roles, demand };
+        self.decide_on(who, demand.permission, &demand.object)
+    }
+
+    /// The same without a [`Demand`] in one piece.
+    pub(super) fn decide_on(&self, who: &Principal, permission: Permission, object: &Object) -> Decision {
+        let question = Question { user: &who.user, roles: &who.roles, permission, object };
         if let Some(known) = self.memory.get(&question) {
             return known;
         }
-        let decision = self.decide_afresh(who, demand);
+        let decision = self.ask(Asker { user: Some(&who.user), roles: &who.roles }, permission, object);
         if decision.trouble.is_none() && question.is_short() {
             self.memory.insert(question.keep(), decision.clone());
         }
@@ -120,7 +125,7 @@ impl PolicySet {
     /// Decides one demand without looking at or leaving anything in the memory.
     #[must_use]
     pub fn decide_afresh(&self, who: &Principal, demand: &Demand) -> Decision {
-        self.ask(Asker { user: Some(&who.user), roles: &who.roles }, demand)
+        self.ask(Asker { user: Some(&who.user), roles: &who.roles }, demand.permission, &demand.object)
     }
 
     /// Whether some row speaks of particular experiments, so that a list of experiments cannot be decided as a whole.
@@ -135,26 +140,25 @@ impl PolicySet {
         self.links.has_role(Asker { user: Some(&who.user), roles: &who.roles }, name)
     }
 
-    pub(super) fn ask(&self, asker: Asker<'_>, demand: &Demand) -> Decision {
-        let Some(asked) = object::asked_text(&demand.object) else {
+    pub(super) fn ask(&self, asker: Asker<'_>, permission: Permission, object: &Object) -> Decision {
+        let Some(asked) = asked_text(object) else {
             return Decision::refused(Some(Trouble::NoSuchObject));
         };
         let subjects = self.links.subjects_of(asker);
-        let object = (&demand.object, &*asked);
-        let candidates = self.index.candidates(&self.rows, &subjects, demand.permission, object);
+        let candidates = self.index.candidates(&self.rows, &subjects, permission, (object, &asked));
         let candidates: Vec<&Row> = candidates.iter().filter_map(|place| self.rows.get(*place)).collect();
         if candidates.is_empty() {
             return Decision::refused(None);
         }
         let subjects = asker.text();
-        let request = Request { subjects: &subjects, object: &asked, permission: demand.permission.as_str() };
+        let request = Request { subjects: &subjects, object: &asked, permission: permission.as_str() };
         match engine::enforce(&self.links, request, candidates.iter().map(|row| row.fields()).collect()) {
             Ok(allowed) => {
                 let made_it = candidates.iter().filter(|row| row.allows == allowed).map(|row| row.id);
                 Decision { allowed, rows: made_it.collect(), trouble: None }
             }
             Err(error) => {
-                error!(error = &error as &dyn std::error::Error, %demand, "no decision, so refused");
+                error!(error = &error as &dyn std::error::Error, %permission, %object, "no decision, so refused");
                 Decision::refused(Some(Trouble::EngineFailed))
             }
         }
@@ -205,7 +209,8 @@ fn statements(text: &str) -> Vec<(usize, String)> {
 struct Question<'a> {
     user: &'a UserId,
     roles: &'a [RoleName],
-    demand: &'a Demand,
+    permission: Permission,
+    object: &'a Object,
 }
 
 /// The same, kept; both hash alike because a slice and a box of it do.
@@ -213,22 +218,27 @@ struct Question<'a> {
 struct Remembered {
     user: UserId,
     roles: Box<[RoleName]>,
-    demand: Demand,
+    permission: Permission,
+    object: Object,
 }
 
 impl Question<'_> {
     fn keep(&self) -> Remembered {
-        Remembered { user: self.user.clone(), roles: self.roles.into(), demand: self.demand.clone() }
+        let (user, roles, object) = (self.user.clone(), self.roles.into(), self.object.clone());
+        Remembered { user, roles, permission: self.permission, object }
     }
 
     fn is_short(&self) -> bool {
-        self.roles.len() <= 64 && self.demand.object.to_string().len() <= LONGEST_REMEMBERED
+        self.roles.len() <= 64 && self.object.to_string().len() <= LONGEST_REMEMBERED
     }
 }
 
 impl Equivalent<Remembered> for Question<'_> {
     fn equivalent(&self, key: &Remembered) -> bool {
-        *self.user == key.user && *self.roles == *key.roles && *self.demand == key.demand
+        *self.user == key.user
+            && *self.roles == *key.roles
+            && self.permission == key.permission
+            && *self.object == key.object
     }
 }
 

@@ -7,10 +7,10 @@ use std::fmt;
 use std::path::Path;
 
 use crate::authz::links::{Links, SubjectId};
-use crate::authz::object::{Below, Parts, STAGES};
+use crate::authz::object::{Below, Parts};
 use crate::glob;
 use crate::mistake::Mistake;
-use crate::operation::Permission;
+use crate::operation::{Permission, STAGES};
 
 /// The file of the rows, inside the folder of policies.
 pub const POLICY_FILE: &str = "policy.csv";
@@ -78,7 +78,7 @@ pub(super) fn read(file: &Path, bytes: &[u8]) -> Result<Table, Vec<Mistake>> {
         }
     }
     if reading.table.rows.is_empty() && mistakes.is_empty() {
-        mistakes.push(Mistake::of(file, "no row allows anything: a policy has at least one `p` row"));
+        mistakes.push(Mistake::of(file, "there is no `p` row, and an empty policy is never meant"));
     }
     if !mistakes.is_empty() {
         mistakes.sort_by_key(Mistake::line);
@@ -121,7 +121,7 @@ pub(super) fn did_you_mean<'a>(found: &str, expected: impl IntoIterator<Item = &
 /// Reads `role:<name>` or `user:<id>`; rows and tests name them alike.
 pub(super) fn subject(text: &str) -> Result<(), String> {
     match text.split_once(':') {
-        Some(("role" | "user", name)) if name.is_empty() => Err(format!("`{text}` names nobody")),
+        Some(("role" | "user", "")) => Err(format!("`{text}` names nobody")),
         Some(("role" | "user", name)) if name.contains('*') => {
             Err(format!("`{text}` holds a `*`; subjects carry no patterns"))
         }

@@ -10,7 +10,7 @@ use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{self, MissedTickBehavior};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::authz::PolicyWriter;
 use crate::authz::folder::{FILES, PolicyVersion, Sources};
@@ -41,10 +41,10 @@ pub async fn watch(
     mut reload: mpsc::Receiver<()>,
 ) {
     let woken = Arc::new(Notify::new());
-    let mut folder =
-        Folder { seen: Seen::of(&dir), tried: None, watcher: listen(&woken), dir, writer, standing };
-    folder.tried = Some(folder.writer.0.borrow().version().clone());
-    folder.follow_paths();
+    // Kept to the end: a watcher that is dropped watches nothing.
+    let _watcher = listen(&dir, &woken);
+    let tried = Some(writer.0.borrow().version().clone());
+    let mut folder = Folder { seen: Seen::of(&dir), tried, dir, writer, standing };
     // The folder may have changed since the set in force was read from it.
     folder.read_again(Again::IfOther).await;
     let mut look = time::interval(LOOK_EVERY);
@@ -82,7 +82,6 @@ struct Folder {
     standing: Standing,
     seen: Seen,
     tried: Option<PolicyVersion>,
-    watcher: Option<RecommendedWatcher>,
 }
 
 impl Folder {
@@ -92,11 +91,7 @@ impl Folder {
 
     async fn read_again(&mut self, again: Again) {
         // Taken before reading: what changes meanwhile is found by the next look.
-        let seen = Seen::of(&self.dir);
-        if seen.folder != self.seen.folder {
-            self.follow_paths();
-        }
-        self.seen = seen;
+        self.seen = Seen::of(&self.dir);
         let (dir, tried) = (self.dir.clone(), self.tried.clone());
         let build = move || match Sources::read(&dir) {
             Ok(sources) if again == Again::IfOther && Some(sources.version()) == tried => None,
@@ -131,21 +126,6 @@ impl Folder {
             }
         }
     }
-
-    /// Watches the folder and what it lies in: a folder can be swapped whole, and then its watch sees only the old one.
-    fn follow_paths(&mut self) {
-        let Some(watcher) = &mut self.watcher else { return };
-        let parent =
-            self.dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        for path in [self.dir.as_path(), parent] {
-            if let Err(error) = watcher.unwatch(path) {
-                debug!(%error, path = %path.display(), "was not watched before");
-            }
-            if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
-                warn!(%error, path = %path.display(), "cannot watch; looking once a second instead");
-            }
-        }
-    }
 }
 
 /// Waits until nothing has happened for a moment, but not for ever.
@@ -157,40 +137,48 @@ async fn settle(woken: &Notify) {
     }
 }
 
-fn listen(woken: &Arc<Notify>) -> Option<RecommendedWatcher> {
-    let woken = Arc::clone(woken);
+/// Watches the folder, and what it lies in for the folder itself being swapped. Where that fails, looking has to do.
+fn listen(dir: &Path, woken: &Arc<Notify>) -> Option<RecommendedWatcher> {
+    let (folder, woken) = (dir.to_path_buf(), Arc::clone(woken));
     let on_event = move |event: notify::Result<notify::Event>| {
-        // Reading makes events too; answering those would never end.
-        let only_read = event.as_ref().is_ok_and(|event| match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-            EventKind::Access(_) => true,
-            EventKind::Any
-            | EventKind::Create(_)
-            | EventKind::Modify(_)
-            | EventKind::Remove(_)
-            | EventKind::Other => false,
-        });
-        if !only_read {
+        if event.as_ref().map_or(true, |event| matters(event, &folder)) {
             woken.notify_one();
         }
     };
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     notify::recommended_watcher(on_event)
+        .and_then(|mut watcher| {
+            watcher.watch(dir, RecursiveMode::NonRecursive)?;
+            watcher.watch(parent, RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        })
         .inspect_err(|error| warn!(%error, "cannot watch the policies; looking once a second instead"))
         .ok()
 }
 
+/// Reading makes events too, and answering those would never end; what happens beside the folder is not ours.
+fn matters(event: &notify::Event, folder: &Path) -> bool {
+    let changes = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        EventKind::Any
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => true,
+    };
+    let ours = |path: &PathBuf| path.parent() == Some(folder) || path.file_name() == folder.file_name();
+    changes && (event.paths.is_empty() || event.paths.iter().any(ours))
+}
+
 /// Which files there were, without reading them. Symlinks are followed, so a swapped link shows another inode.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    folder: Option<[i64; 2]>,
-    files: [Option<[i64; 7]>; FILES.len()],
-}
+struct Seen([Option<[i64; 7]>; FILES.len()]);
 
 impl Seen {
     fn of(dir: &Path) -> Self {
         let number = |unsigned: u64| unsigned.cast_signed();
-        let folder = std::fs::metadata(dir).ok().map(|found| [number(found.dev()), number(found.ino())]);
-        let files = FILES.map(|name| {
+        Self(FILES.map(|name| {
             let found = std::fs::metadata(dir.join(name)).ok()?;
             Some([
                 number(found.dev()),
@@ -201,8 +189,7 @@ impl Seen {
                 found.ctime(),
                 found.ctime_nsec(),
             ])
-        });
-        Self { folder, files }
+        }))
     }
 }
 

@@ -6,11 +6,11 @@ use crate::authz::{Permit, PolicySet};
 use crate::facts::FactError;
 use crate::govern::Broken;
 use crate::govern::sources::{self, Files, Registered, Source};
-use crate::operation::{Demand, Object, Permission};
+use crate::operation::{Demand, Object, Permission, house_stage};
 use crate::principal::Principal;
 use crate::reject::Rejection;
 use crate::route::Operation;
-use crate::route::demand::{Pending, Unknown, experiment, house_stage};
+use crate::route::demand::{Pending, Unknown, experiment};
 use crate::route::message::Message;
 use crate::route::table::Need;
 
@@ -64,7 +64,9 @@ impl Gate {
                 Unknown::Trace(id) => of(self.facts.experiment_of_trace(&self.mlflow, id).await?.as_deref()),
                 Unknown::StageLeft(model, version) => {
                     match self.facts.stage(&self.mlflow, model, version).await? {
-                        Some(stage) => Object::Stage(model.as_str().into(), house_stage(&stage).into()),
+                        Some(stage) => {
+                            Object::Stage(model.as_str().into(), house_stage(&stage).unwrap_or(&stage).into())
+                        }
                         None => continue,
                     }
                 }

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::operation::{Demand, Object, Permission};
+use crate::operation::{Demand, Object, Permission, house_stage};
 
 use super::Misread;
 use super::artifact_path;
@@ -184,11 +184,9 @@ impl Demands {
 
     fn transition(&mut self, parts: &Parts<'_>) -> Result<(), Misread> {
         let (model, version) = (parts.model("name")?, parts.required("version")?);
-        let entered = house_stage(parts.required("stage")?);
-        let stages = [
-            Some(entered.as_str()),
-            parts.message.is_true("archive_existing_versions").then_some("Archived"),
-        ];
+        let entered = house_stage(parts.required("stage")?).ok_or(Misread::Stage)?;
+        let stages =
+            [Some(entered), parts.message.is_true("archive_existing_versions").then_some("Archived")];
         for stage in stages.into_iter().flatten() {
             self.push(Permission::StageTransition, Object::Stage(model.into(), stage.into()));
         }
@@ -233,25 +231,4 @@ pub fn experiment(id: &str) -> Object {
 
 fn file(path: &str) -> Object {
     artifact_path::experiment(path).map_or(Object::EveryExperiment, experiment)
-}
-
-/// The house's name of a stage that a request or MLflow names: letters' case does not count, and `None` is `Development`.
-#[must_use]
-pub fn house_stage(text: &str) -> String {
-    const HOUSE: [&str; 10] = [
-        "Development",
-        "Integration_Test",
-        "Performance_Test",
-        "User_Acceptance_Test",
-        "Staging",
-        "Canary",
-        "Production",
-        "Shadow",
-        "Archived",
-        "Deprecated",
-    ];
-    if text.eq_ignore_ascii_case("none") {
-        return "Development".to_owned();
-    }
-    HOUSE.into_iter().find(|stage| stage.eq_ignore_ascii_case(text)).unwrap_or(text).to_owned()
 }

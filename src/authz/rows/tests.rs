@@ -113,10 +113,10 @@ fn bytes_that_an_editor_hides_are_a_mistake() {
         ),
         (b"#\n\0", "policy.csv:2: holds a NUL byte; save the file as plain UTF-8"),
         (b"#\n#\n\xff", "policy.csv:3: is not UTF-8"),
-        (b"", "policy.csv: no row allows anything: a policy has at least one `p` row"),
+        (b"", "policy.csv: there is no `p` row, and an empty policy is never meant"),
         (
             b"# p, role:r, model:*, model_read, allow\ng, user:u, role:r",
-            "policy.csv: no row allows anything: a policy has at least one `p` row",
+            "policy.csv: there is no `p` row, and an empty policy is never meant",
         ),
     ] {
         let mistakes = read(Path::new("policy.csv"), bytes).map(|_| ()).unwrap_err();
@@ -158,4 +158,18 @@ fn a_circle_is_refused_wherever_it_hangs() {
     let mistakes = read_text(&format!("{GOOD}{rows}")).unwrap_err();
     let circle = "the role holds itself: these `g` rows go round in a circle";
     assert_eq!(mistakes, [format!("policy.csv:4: {circle}"), format!("policy.csv:5: {circle}")]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        text in "([pg#,:*/?\t\n ]|role|user|model|allow|stage|server|model_read|[^a-z])*",
+    ) {
+        for bytes in [&bytes[..], text.as_bytes()] {
+            drop(read(Path::new("f"), bytes));
+            drop(crate::authz::contract::read(Path::new("f"), bytes));
+        }
+        drop(crate::authz::parse_object(&text));
+    }
 }
