@@ -68,6 +68,6 @@ async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
     let told = house.told("GET /broken HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(!told.ends_with("0\r\n\r\n"), "{told}");
     let (mut client, _connection) = http2(house.connect().await).await;
-    let response = client.send_request(get("/broken")).await.unwrap();
-    soon(response.into_body().collect()).await.unwrap_err();
+    let whole = async { client.send_request(get("/broken")).await?.into_body().collect().await };
+    soon(whole).await.unwrap_err();
 }
