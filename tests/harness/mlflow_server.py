@@ -16,6 +16,7 @@ QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "GIT_PYTHON_REFRESH": "quiet",
+    "PYTHONHASHSEED": "0",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import os
 import secrets
@@ -95,6 +97,21 @@ class Sekisho:
         keep_log(self.log, self._keep, kind is not None)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def peak_memory(self) -> int:
+        """The most memory that the process ever held, in bytes."""
+        if self._child is None:
+            raise RuntimeError("not running")
+        status = Path(f"/proc/{self._child.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+    def sign(self, claims: Mapping[str, object], algorithm: str = "HS256") -> str:
+        """A token with any claims and any `alg`, signed as HS256 with the configured secret."""
+        parts = [json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, claims)]
+        signed = b".".join(_base64url(part) for part in parts)
+        secret = (self.folder / "secret").read_bytes()
+        return (signed + b"." + _base64url(hmac.digest(secret, signed, "sha256"))).decode()
+
     def token(self, user: str, role: str, models: Sequence[str] = (), ttl: str = "8h") -> str:
         """A token of this sekisho's own making."""
         command = ["token", "issue", "--config", str(self.config), "--user", user, "--role", role, "--ttl", ttl]
@@ -104,3 +121,7 @@ class Sekisho:
         if done.returncode != 0:
             raise RuntimeError(f"token issue failed: {done.stderr}")
         return done.stdout.strip()
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
