@@ -16,6 +16,7 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from requests import HTTPError
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ def upload(client: MlflowClient, at: Target) -> None:
     client.log_text(at.run, "changed", "note.txt")
 
 
+def rename(client: MlflowClient, at: Target) -> None:
+    client.rename_registered_model(at.model, at.model + "_renamed")
+    client.rename_registered_model(at.model + "_renamed", at.model)
+
+
 def read_file(_: MlflowClient, at: Target) -> object:
     with tempfile.TemporaryDirectory() as folder:
         return mlflow.artifacts.download_artifacts(f"runs:/{at.run}/note.txt", dst_path=folder)
@@ -56,7 +62,7 @@ ATTEMPTS: dict[str, tuple[str, Attempt]] = {
     "describe version": ("metadata_write", lambda c, t: c.update_model_version(t.model, "1", "changed")),
     "tag version": ("metadata_write", lambda c, t: c.set_model_version_tag(t.model, "1", "changed", "yes")),
     "create model": ("model_write", lambda c, t: c.create_registered_model(t.model + "_new")),
-    "rename": ("model_write", lambda c, t: c.rename_registered_model(t.model + "_new", t.model + "_renamed")),
+    "rename": ("model_write", rename),
     "create version": ("model_write", lambda c, t: mlflow.register_model(f"models:/{t.model}/1", t.model)),
     "set alias": ("model_deploy", lambda c, t: c.set_registered_model_alias(t.model, "taken", "1")),
     "delete alias": ("model_deploy", lambda c, t: c.delete_registered_model_alias(t.model, "taken")),
@@ -68,7 +74,7 @@ ATTEMPTS: dict[str, tuple[str, Attempt]] = {
     "search runs": ("tracking_read", lambda c, t: list(c.search_runs([t.experiment]))),
     "read file": ("tracking_read", read_file),
     "delete run": ("tracking_delete", lambda c, t: c.delete_run(t.run)),
-    "restore run": ("tracking_delete", lambda c, t: c.restore_run(t.run)),
+    "restore run": ("tracking_write", lambda c, t: c.restore_run(t.run)),
     "delete version": ("model_delete", lambda c, t: c.delete_model_version(t.model, "2")),
     "delete model": ("model_delete", lambda c, t: c.delete_registered_model(t.model)),
     "list webhooks": ("admin", lambda c, t: list(c.list_webhooks())),
@@ -81,8 +87,12 @@ def attempt(name: str, client: MlflowClient, at: Target) -> dict[str, object]:
     try:
         ATTEMPTS[name][1](client, at)
     except MlflowException as error:
-        return {"code": error.error_code, "message": error.message, "seconds": time.monotonic() - began}
-    return {"code": "", "message": "", "seconds": time.monotonic() - began}
+        code, message = error.error_code, error.message
+    except HTTPError as error:  # the client's artifact store lets these through, with the answer's body in the text
+        code, message = error.response.json()["error_code"], str(error)
+    else:
+        code, message = "", ""
+    return {"code": code, "message": message, "seconds": time.monotonic() - began}
 
 
 if __name__ == "__main__":
