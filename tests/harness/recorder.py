@@ -1,4 +1,7 @@
-"""A relay that stands between sekisho and MLflow and writes down every request that passes."""
+"""A relay that stands between sekisho and MLflow and writes down every request that passes.
+
+On hold it passes nothing on and answers `{}` itself, for requests that no test should let a real server carry out.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,10 @@ class Recorder:
         self._server.shutdown()
         self._server.server_close()
 
+    def hold(self, on: bool) -> None:
+        """Whether requests end here."""
+        self._server.held = on
+
     def take(self) -> list[Seen]:
         """What was seen since the last call."""
         taken = list(self.seen)
@@ -53,6 +60,7 @@ class _Relay(ThreadingHTTPServer):
     request_queue_size = 128
     upstream: str
     seen: list[Seen]
+    held = False
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -62,6 +70,9 @@ class _Handler(BaseHTTPRequestHandler):
     def relay(self) -> None:
         body = self._read_body()
         self.server.seen.append(Seen(self.command, self.path, tuple(self.headers.items()), body))
+        if self.server.held:
+            self._answer_empty()
+            return
         place = urlsplit(self.server.upstream)
         onward = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
         try:
@@ -81,6 +92,13 @@ class _Handler(BaseHTTPRequestHandler):
         if body or "content-length" in self.headers or "transfer-encoding" in self.headers:
             onward.putheader("Content-Length", str(len(body)))
         onward.endheaders(body or None)
+
+    def _answer_empty(self) -> None:
+        self.send_response_only(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
 
     def _read_body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
