@@ -5,6 +5,7 @@ A route that takes a protobuf message gets the fields that a client fills in; th
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ def sample(method: str, path: str, place: Place) -> Sample:
     if by_hand is not None:
         query, body, headers = by_hand
         return Sample(method, target + (f"?{urlencode(query)}" if query else ""), body, headers)
-    fields = message(method, path, values)
+    fields = message(method, path, values) | more(path, place)
     if method == "GET":
         return Sample(method, target + (f"?{urlencode(fields, doseq=True)}" if fields else ""))
     return Sample(method, target, fields)
@@ -112,8 +113,12 @@ def parameter(name: str, path: str, values: dict[str, object]) -> str:
 def message(method: str, path: str, values: dict[str, object]) -> dict[str, object]:
     """The fields of the route's message that have a value, and those that it cannot be without."""
     descriptor = messages().get((method, shape(path)))
+    in_path = set(_PARAMETER.findall(path))
     found: dict[str, object] = {}
     for part in descriptor.fields if descriptor else ():
+        if part.name in in_path:  # the same as in the path, or the two would disagree
+            found[part.name] = parameter(part.name, path, values)
+            continue
         required = part.GetOptions().Extensions[databricks_pb2.validate_required]
         if part.name in values and part.message_type is None:
             found[part.name] = typed(part, values[part.name])
@@ -159,6 +164,29 @@ def shape(path: str) -> str:
     return re.sub(r"\{\w+\}|<(?:\w+:)?\w+>", "{}", path)
 
 
+def more(path: str, at: Place) -> dict[str, object]:
+    """Fields with a structure of their own, which nothing about the message tells."""
+    location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": at.experiment}}
+    trace = {"trace_id": at.trace, "trace_location": location, "request_time": "2026-01-01T00:00:00Z", "state": "OK"}
+    fields: dict[str, dict[str, object]] = {
+        "/experiments/search-datasets": {"experiment_ids": [at.experiment]},
+        "/runs/create-promptlab-run": {"experiment_id": at.experiment, "run_name": "p", "model_route": "r"},
+        "/runs/log-model": {"model_json": json.dumps({"run_id": at.run, "artifact_path": "model", "flavors": {}})},
+        "/runs/outputs": {"models": [{"model_id": at.model_id, "step": 0}]},
+        "/runs/log-batch": {"metrics": [{"key": "loss", "value": 0.5, "timestamp": 1_700_000_000_000, "step": 0}]},
+        "/mlflow/traces": {"trace": {"trace_info": trace}} if "/3.0/" in path else {"timestamp_ms": 1_700_000_000_000},
+        "/traces/search": {"locations": [location]},
+        "/traces/metrics": {"view_type": "TRACES", "metric_name": "trace_count", "aggregations": [{"aggregation_type": "COUNT"}]},
+        "/traces/link-prompts": {"prompt_versions": [{"name": at.model, "version": "1"}]},
+        "/traces/calculate-filter-correlation": {"filter_string1": "name = 'a'", "filter_string2": "name = 'b'"},
+        "/assessments": {"assessment": {"assessment_name": "good", "feedback": {"value": True}}},
+        "/scorers/online-config": {"experiment_id": at.experiment, "name": "s", "sample_rate": 0.5},
+        "/scorers/online-configs": {"scorer_ids": ["x1"]},
+        "/mcp-servers": {"name": "com.example/tool"},
+    }
+    return next((value for end, value in fields.items() if path.endswith(end)), {})
+
+
 def other(method: str, path: str, at: Place) -> tuple[dict[str, str], object, dict[str, str]] | None:
     """Query, body and headers of the routes that take no message."""
     end = path.rpartition("/")[2]
@@ -178,6 +206,10 @@ def other(method: str, path: str, at: Place) -> tuple[dict[str, str], object, di
         return {"run_uuid": at.run, "path": "up.txt"}, b"bytes", {"Content-Type": "application/octet-stream"}
     if end == "get-trace-artifact":
         return {"request_id": at.trace}, None, {}
+    if path.endswith("/artifacts/presigned-upload-url"):
+        return {}, {"run_id": at.run, "path": "note.txt"}, {}
+    if "/mpu/complete/" in path:
+        return {}, {"path": "note.txt", "upload_id": "u", "parts": [{"part_number": 1, "etag": "e"}]}, {}
     if path.endswith("/artifacts/files"):
         return {"artifact_file_path": "MLmodel"}, None, {}
     if end == "get-history-bulk":
