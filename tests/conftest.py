@@ -1,0 +1,79 @@
+"""Servers that the suites share: a bare MLflow, and an MLflow of its own behind sekisho. Both start empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.mlflow_server import MlflowServer
+from harness.recorder import Recorder
+from harness.sekisho import Sekisho, binary
+
+CACHE = Path(__file__).parent / ".cache"
+LOGS = CACHE / "logs"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Sekisho with the MLflow behind it."""
+
+    sekisho: Sekisho
+    mlflow: MlflowServer
+
+    @property
+    def url(self) -> str:
+        return self.sekisho.url
+
+
+@dataclass(frozen=True)
+class WatchedGate(Gate):
+    """The same with a relay between the two, which writes down what passes."""
+
+    wire: Recorder
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[MlflowServer]:
+    """An MLflow server without sekisho."""
+    with MlflowServer(LOGS) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gate() -> Iterator[Gate]:
+    """Another MLflow server, with sekisho in front."""
+    with open_gate() as opened:
+        yield opened
+
+
+@pytest.fixture
+def fresh_gate() -> Iterator[Gate]:
+    """The same for one test alone."""
+    with open_gate() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[WatchedGate]:
+    """A gate for tests that ask what reached MLflow."""
+    need_binary()
+    with MlflowServer(LOGS) as server, Recorder(server.url) as wire, Sekisho(wire.url, LOGS) as sekisho:
+        yield WatchedGate(sekisho, server, wire)
+
+
+@contextmanager
+def open_gate() -> Iterator[Gate]:
+    """Starts an empty MLflow and sekisho in front of it."""
+    need_binary()
+    with MlflowServer(LOGS) as server, Sekisho(server.url, LOGS) as sekisho:
+        yield Gate(sekisho, server)
+
+
+def need_binary() -> None:
+    """Fails with one sentence where the program was not built."""
+    if not binary().exists():
+        pytest.fail(f"{binary()} is missing: cargo build, or name it in SEKISHO_BIN", pytrace=False)

@@ -1,0 +1,1 @@
+"""Starts a real MLflow and a real sekisho in temporary folders, and looks at what they did."""

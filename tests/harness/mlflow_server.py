@@ -1,0 +1,69 @@
+"""A real MLflow server on SQLite with a local artifact folder, in a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from harness.process import Child, free_port
+from harness.state import State, read_state
+
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "PYTHONHASHSEED": "0",
+}
+
+
+class MlflowServer:
+    """A context manager: the server runs inside it, and its folder is removed afterwards."""
+
+    def __init__(self, keep_logs_in: Path, workers: int = 1) -> None:
+        self._keep = keep_logs_in
+        self._workers = workers
+        self.folder = Path(tempfile.mkdtemp(prefix="mlflow-"))
+        self.database = self.folder / "mlflow.db"
+        self.artifacts = self.folder / "artifacts"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._child: Child | None = None
+
+    def __enter__(self) -> MlflowServer:
+        command = [
+            sys.executable, "-m", "mlflow", "server",
+            "--backend-store-uri", f"sqlite:///{self.database}",
+            "--serve-artifacts",
+            "--artifacts-destination", str(self.artifacts),
+            "--host", "127.0.0.1",
+            "--port", str(self.port),
+            "--workers", str(self._workers),
+        ]  # fmt: skip
+        self._child = Child(command, self.folder, self.folder / "mlflow.log", QUIET)
+        try:
+            self._child.wait_ready(f"{self.url}/health", 120)
+        except BaseException:
+            self.__exit__(RuntimeError, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
+        if self._child is not None:
+            self._child.stop()
+        keep_log(self.folder / "mlflow.log", self._keep, kind is not None)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def state(self) -> State:
+        """Everything the server remembers: rows and files."""
+        return read_state(self.database, self.artifacts)
+
+
+def keep_log(log: Path, where: Path, failed: bool) -> None:
+    """Keeps a server's log; after a failure under a name that a later success does not overwrite."""
+    if log.exists():
+        where.mkdir(parents=True, exist_ok=True)
+        shutil.copy(log, where / (("failed-" if failed else "") + log.name))

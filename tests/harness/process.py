@@ -1,0 +1,89 @@
+"""A server as a child process: started with its output in a file, waited for, and always ended."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+class StartFailed(RuntimeError):
+    """A server ended or stayed silent instead of becoming ready; the message holds the end of its log."""
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Child:
+    """One running server, with all the processes it starts itself."""
+
+    def __init__(self, command: Sequence[str], folder: Path, log: Path, env: Mapping[str, str]) -> None:
+        self.log = log
+        with log.open("ab") as sink:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        atexit.register(self.stop)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server itself."""
+        return self._process.pid
+
+    def wait_ready(self, url: str, seconds: float) -> None:
+        """Returns once `url` answers 200; raises `StartFailed` when the process ends or time is up."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise StartFailed(f"ended with {self._process.returncode} before it was ready:\n{self.log_end()}")
+            if _answers(url):
+                return
+            time.sleep(0.1)
+        raise StartFailed(f"not ready at {url} after {seconds:.0f} s:\n{self.log_end()}")
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Ends the whole process group, politely first."""
+        atexit.unregister(self.stop)
+        for name, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+            if self._signal_group(name):
+                try:
+                    self._process.wait(wait)
+                except subprocess.TimeoutExpired:
+                    continue
+        self._process.poll()
+
+    def _signal_group(self, name: signal.Signals) -> bool:
+        try:
+            os.killpg(self._process.pid, name)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def log_end(self, lines: int = 40) -> str:
+        """The last lines of the log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False

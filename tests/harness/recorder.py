@@ -1,0 +1,126 @@
+"""A relay that stands between sekisho and MLflow and writes down every request that passes.
+
+On hold it passes nothing on and answers `{}` itself, for requests that no test should let a real server carry out.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from urllib.parse import urlsplit
+
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as it arrived at MLflow's door."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Recorder:
+    """A context manager; `url` is what to put where MLflow's address was."""
+
+    def __init__(self, upstream: str) -> None:
+        self.seen: list[Seen] = []
+        self._server = _Relay(("127.0.0.1", 0), _Handler)
+        self._server.upstream = upstream
+        self._server.seen = self.seen
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Recorder:
+        self._thread.start()
+        return self
+
+    def __exit__(self, _k: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def hold(self, on: bool) -> None:
+        """Whether requests end here."""
+        self._server.held = on
+
+    def take(self) -> list[Seen]:
+        """What was seen since the last call."""
+        taken = list(self.seen)
+        del self.seen[: len(taken)]
+        return taken
+
+
+class _Relay(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    upstream: str
+    seen: list[Seen]
+    held = False
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Relay
+
+    def relay(self) -> None:
+        body = self._read_body()
+        self.server.seen.append(Seen(self.command, self.path, tuple(self.headers.items()), body))
+        if self.server.held:
+            self._answer_empty()
+            return
+        place = urlsplit(self.server.upstream)
+        onward = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+        try:
+            self._send_on(onward, body)
+            self._answer(onward.getresponse())
+        finally:
+            onward.close()
+            self.close_connection = True
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = relay
+
+    def _send_on(self, onward: http.client.HTTPConnection, body: bytes) -> None:
+        onward.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if name.lower() not in _HOP_BY_HOP | {"content-length"}:
+                onward.putheader(name, value)
+        if body or "content-length" in self.headers or "transfer-encoding" in self.headers:
+            onward.putheader("Content-Length", str(len(body)))
+        onward.endheaders(body or None)
+
+    def _answer_empty(self) -> None:
+        self.send_response_only(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def _read_body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts: list[bytes] = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(parts)
+
+    def _answer(self, answer: http.client.HTTPResponse) -> None:
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        while block := answer.read1(65536):
+            self.wfile.write(block)
+            self.wfile.flush()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Says nothing: what passed is in `seen`."""

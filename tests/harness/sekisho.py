@@ -1,0 +1,127 @@
+"""A real sekisho in front of an MLflow server: generated configuration, its own policies folder, tokens."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from harness.mlflow_server import keep_log
+from harness.process import Child, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def binary() -> Path:
+    """The program under test: `SEKISHO_BIN`, or the debug build of this tree."""
+    named = os.environ.get("SEKISHO_BIN")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return Path(named) if named else target / "debug" / "sekisho"
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `sekisho ARGUMENTS…` to its end."""
+    return subprocess.run([str(binary()), *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+class Sekisho:
+    """A context manager: the gate runs inside it, and its folder is removed afterwards."""
+
+    def __init__(
+        self,
+        upstream: str,
+        keep_logs_in: Path,
+        policy_rows: Sequence[str] = (),
+        settings: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
+        self._keep = keep_logs_in
+        self.folder = Path(tempfile.mkdtemp(prefix="sekisho-"))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.admin_url = f"http://127.0.0.1:{free_port()}"
+        self.config = self.folder / "sekisho.toml"
+        self.log = self.folder / "sekisho.log"
+        self._child: Child | None = None
+        self._write_policies(policy_rows)
+        self._write_secret()
+        self._write_config(upstream, settings or {})
+
+    def _write_policies(self, rows: Sequence[str]) -> None:
+        policies = self.folder / "policies"
+        shutil.copytree(ROOT / "policies", policies)
+        with (policies / "policy.csv").open("a") as sink:
+            sink.writelines(f"{row}\n" for row in rows)
+
+    def _write_secret(self) -> None:
+        secret = self.folder / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(secrets.token_urlsafe(48))
+
+    def _write_config(self, upstream: str, extra: Mapping[str, Mapping[str, object]]) -> None:
+        sections: dict[str, dict[str, object]] = {
+            "server": {"listen": self.url.removeprefix("http://")},
+            "admin": {"listen": self.admin_url.removeprefix("http://")},
+            "upstream": {"url": upstream},
+            "auth": {"hs256_secret_file": str(self.folder / "secret")},
+            "policies": {"dir": str(self.folder / "policies")},
+        }
+        for name, values in extra.items():
+            sections.setdefault(name, {}).update(values)
+        lines: list[str] = []
+        for name, values in sections.items():
+            lines.append(f"[{name}]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def __enter__(self) -> Sekisho:
+        command = [str(binary()), "serve", "--config", str(self.config)]
+        self._child = Child(command, self.folder, self.log, {})
+        try:
+            self._child.wait_ready(f"{self.admin_url}/readyz", 30)
+        except BaseException:
+            self.__exit__(RuntimeError, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
+        if self._child is not None:
+            self._child.stop(grace=35)
+        keep_log(self.log, self._keep, kind is not None)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def peak_memory(self) -> int:
+        """The most memory that the process ever held, in bytes."""
+        if self._child is None:
+            raise RuntimeError("not running")
+        status = Path(f"/proc/{self._child.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+    def sign(self, claims: Mapping[str, object], algorithm: str = "HS256") -> str:
+        """A token with any claims and any `alg`, signed as HS256 with the configured secret."""
+        parts = [json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, claims)]
+        signed = b".".join(_base64url(part) for part in parts)
+        secret = (self.folder / "secret").read_bytes()
+        return (signed + b"." + _base64url(hmac.digest(secret, signed, "sha256"))).decode()
+
+    def token(self, user: str, role: str, models: Sequence[str] = (), ttl: str = "8h") -> str:
+        """A token of this sekisho's own making."""
+        command = ["token", "issue", "--config", str(self.config), "--user", user, "--role", role, "--ttl", ttl]
+        for model in models:
+            command += ["--model-access", model]
+        done = run_command(*command)
+        if done.returncode != 0:
+            raise RuntimeError(f"token issue failed: {done.stderr}")
+        return done.stdout.strip()
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
