@@ -83,6 +83,9 @@ pub enum Misread {
     /// A workspace is named; sekisho guards servers without workspaces.
     #[error("workspaces are not served here: leave out the header `x-mlflow-workspace`")]
     Workspace,
+    /// More objects than are decided for one request.
+    #[error("the request names more than {0} objects")]
+    TooManyObjects(usize),
     /// A GraphQL document that is not one of the web page's.
     #[error("GraphQL: {0}")]
     Graphql(&'static str),

@@ -158,6 +158,8 @@ pub enum Target {
     Runs(&'static str),
     /// That of the logged model in a field.
     LoggedModel(&'static str),
+    /// Those of the logged models that the messages of a list field name in `model_id`.
+    LoggedModelsIn(&'static str),
     /// That of the trace in a field.
     Trace(&'static str),
     /// Those of the traces in a list field.
@@ -168,7 +170,7 @@ pub enum Target {
     StartedTrace,
     /// That of the artifact path in a field.
     File(&'static str),
-    /// The experiment in the header `x-mlflow-experiment-id`.
+    /// The experiment in the header `x-mlflow-experiment-id`, and that of the run in `x-mlflow-run-id`.
     SpansHeader,
     /// Experiments in general, or one that the request does not name.
     Everywhere,

@@ -44,6 +44,7 @@ impl Target {
             Self::Run => "experiment:{run_id}".to_owned(),
             Self::Runs(field)
             | Self::LoggedModel(field)
+            | Self::LoggedModelsIn(field)
             | Self::Trace(field)
             | Self::Traces(field)
             | Self::File(field) => format!("experiment:{{{field}}}"),
