@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tracing::error;
 
@@ -65,7 +67,7 @@ impl Gate {
 
     /// From here on the caller may go: the write ends, and is told about.
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
-        let Passed { slot, operation, permit: _permit, parts, stream, peer } = passed;
+        let Passed { slot, operation, permit, parts, stream, peer } = passed;
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let done = match self.mlflow.send(order).await {
             Ok(response) => {
@@ -78,6 +80,12 @@ impl Gate {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
+                let body = if status.is_success() {
+                    parts.headers.remove(CONTENT_LENGTH);
+                    full(answer::filtered_write(body, operation.found.row.answer, &permit))
+                } else {
+                    full(body)
+                };
                 trail.note_outcome(outcome(status));
                 answer::finish(&mut parts.headers, trail.id());
                 trail.close(status);
@@ -124,10 +132,10 @@ impl Gate {
     }
 }
 
-async fn whole(response: Response<Reply>) -> Result<Response<Outbound>, UpstreamError> {
+async fn whole(response: Response<Reply>) -> Result<Response<Bytes>, UpstreamError> {
     let (parts, body) = response.into_parts();
     let body = upstream::collect(body, ANSWER).await?;
-    Ok(Response::from_parts(parts, full(body)))
+    Ok(Response::from_parts(parts, body))
 }
 
 /// MLflow answers 2xx when it has done it, 4xx when it has not, and 5xx when nobody knows.

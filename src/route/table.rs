@@ -187,6 +187,8 @@ pub enum Answer {
     RegisteredModels,
     /// Rows of `model_versions` that the caller may not see are left out.
     ModelVersions,
+    /// Registrations that the caller may not see are left out of the logged models' tag `mlflow.modelVersions`.
+    LoggedModels,
     /// Versions inside a GraphQL answer that the caller may not see are left out.
     Graphql,
     /// It is data, never a page of this origin.
