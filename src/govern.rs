@@ -19,7 +19,10 @@ pub enum Broken {
     NoPrompt,
     /// A tag that MLflow keeps up to date by itself.
     #[error("the tag `{0}` is kept by MLflow itself")]
-    KeptByMlflow(&'static str),
+    KeptByMlflow(String),
+    /// A search by what the answer would not show.
+    #[error("`mlflow.modelVersions` cannot be searched for")]
+    HiddenTag,
     /// A source whose files cannot be told.
     #[error("`source` is refused: {0}")]
     Source(&'static str),

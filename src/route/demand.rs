@@ -70,6 +70,7 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
         | Need::Transition
         | Need::Listing(..)
         | Need::Tree(..)
+        | Need::AdminIf(_)
         | Need::Graphql => None,
     });
     if let Some(permission) = tracking.filter(|_| demands.at_once.is_empty() && demands.pending.is_empty()) {
@@ -116,6 +117,11 @@ impl Demands {
                 }
             }
             Need::Transition => self.transition(parts)?,
+            Need::AdminIf(field) => {
+                if parts.text(field).is_some() {
+                    self.push(Permission::Admin, Object::Server);
+                }
+            }
             Need::Listing(permission, field) => match parts.text(field) {
                 None => self.push(Permission::Admin, Object::Server),
                 Some(path) => self.push(permission, file(path)),

@@ -135,6 +135,8 @@ pub enum Need {
     Listing(Permission, &'static str),
     /// Admin if the artifact path has one segment (an experiment), else the permission on the path's experiment.
     Tree(Permission, &'static str),
+    /// Admin if the field is there.
+    AdminIf(&'static str),
     /// Found in the document.
     Graphql,
 }
@@ -339,7 +341,7 @@ mod tests {
                     matches!(permission, MetadataRead | ModelRead | TrackingRead | AuditRead)
                 }
                 Need::Graphql => true,
-                Need::SignedIn | Need::Tag | Need::Tags | Need::Transition => false,
+                Need::SignedIn | Need::Tag | Need::Tags | Need::Transition | Need::AdminIf(_) => false,
             });
             if reads {
                 assert_eq!(row.access, Access::Read, "{:?} {}", row.verb, row.path);

@@ -297,6 +297,21 @@ fn logged_models_inside_a_list_count() {
 }
 
 #[test]
+fn where_an_experiment_keeps_its_files_is_the_admins_choice() {
+    let path = format!("{V2}/experiments/create");
+    for (location, demands) in [
+        ("", &["tracking_write experiment:?"][..]),
+        (r#","artifactLocation":"""#, &["tracking_write experiment:?"]),
+        (r#","artifactLocation":"http://inside/""#, &["tracking_write experiment:?", "admin server"]),
+    ] {
+        let operation =
+            classify("POST", &path, &format!(r#"{{"name":"e"{location}}}"#)).expect("a sound request");
+        let demanded: Vec<String> = operation.demands.at_once.iter().map(ToString::to_string).collect();
+        assert_eq!(demanded, demands, "{location}");
+    }
+}
+
+#[test]
 fn a_request_names_only_so_many_objects() {
     let body = |count: usize| {
         let ids: Vec<String> = (0..count).map(|id| format!("\"{id}\"")).collect();

@@ -29,6 +29,7 @@ impl Need {
             Self::Listing(permission, field) | Self::Tree(permission, field) => {
                 (permission.as_str(), Target::File(field).in_words())
             }
+            Self::AdminIf(field) => (Permission::Admin.as_str(), format!("server if {field}")),
             Self::Graphql => (Permission::TrackingRead.as_str(), "experiment:{document}".to_owned()),
         }
     }
