@@ -261,15 +261,18 @@ fn tracking_rows_ask_for_the_experiment_they_do_not_name() {
             &["tracking_read experiment:1", "tracking_read experiment:2"],
         )),
     );
-    let spans = |pairs| {
-        classify_with("POST", "/v1/traces", "…", &headers(pairs)).map(|operation| operation.demands.at_once)
+    let with_type = |pairs: &[(&'static str, &'static str)]| {
+        headers(&[&[("content-type", "application/x-protobuf")], pairs].concat())
+    };
+    let spans = |pairs: &[_]| {
+        classify_with("POST", "/v1/traces", "…", &with_type(pairs)).map(|operation| operation.demands.at_once)
     };
     let demanded = Demand::new(Permission::TrackingWrite, Object::Experiment("7".into()));
     assert_eq!(spans(&[("x-mlflow-experiment-id", "7")]), Ok(vec![demanded]));
     assert!(spans(&[]).is_err());
     let linked = [("x-mlflow-experiment-id", "7"), ("x-mlflow-run-id", "r")];
     let pending = |pairs: &[_]| {
-        classify_with("POST", "/v1/traces", "…", &headers(pairs)).map(|operation| operation.demands.pending)
+        classify_with("POST", "/v1/traces", "…", &with_type(pairs)).map(|operation| operation.demands.pending)
     };
     let of_run = Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) };
     assert_eq!(pending(&linked), Ok(vec![of_run]));
