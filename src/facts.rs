@@ -280,12 +280,20 @@ impl Facts {
         found
     }
 
-    /// Asks and reads the answer; 404 is nothing.
     async fn ask<A: serde::de::DeserializeOwned>(
         &self,
         mlflow: &Upstream,
         path: &str,
     ) -> Result<Option<A>, FactError> {
+        let body = self.look(mlflow, path).await?;
+        body.map(|body| serde_json::from_slice(&body).map_err(FactError::Unreadable)).transpose()
+    }
+
+    /// MLflow's answer to a GET of `path`, a canonical path and query without the static prefix; 404 is nothing.
+    ///
+    /// # Errors
+    /// MLflow could not be asked, or answered with an error.
+    pub async fn look(&self, mlflow: &Upstream, path: &str) -> Result<Option<Bytes>, FactError> {
         let order = Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),
@@ -297,14 +305,16 @@ impl Facts {
         let status = response.status();
         let body: Bytes = upstream::collect(response.into_body(), ANSWER).await?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&body).map(Some).map_err(FactError::Unreadable),
+            StatusCode::OK => Ok(Some(body)),
             StatusCode::NOT_FOUND => Ok(None),
             other => Err(FactError::Status(other)),
         }
     }
 }
 
-fn query(path: &str, pairs: &[(&str, &str)]) -> String {
+/// A path with its query, encoded.
+#[must_use]
+pub fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     format!("{path}?{query}")
 }
