@@ -11,7 +11,7 @@ pub const X_REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-requ
 const LONGEST_KEPT: usize = 64;
 
 /// A caller's own `X-Request-Id` where it is a plain token of at most 64 characters, else a new UUIDv7.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct RequestId(Box<str>);
 
 impl RequestId {

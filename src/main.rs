@@ -1,3 +1,5 @@
 //! The `sekisho` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    sekisho::cli::run()
+}

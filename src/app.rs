@@ -1,0 +1,184 @@
+//! The whole, put together: settings, then everything bound, then serving until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::admin::Health;
+use crate::audit::{Journal, Writer};
+use crate::authn::{self, Authenticator};
+use crate::authz::watch::{Standing, watch};
+use crate::authz::{self, Authorizer, PolicySet, PolicyWriter, in_force};
+use crate::clock::Clock;
+use crate::drain::{self, Drain, Drained, Trigger};
+use crate::facts::Facts;
+use crate::limit::{self, Limits};
+use crate::listen::{self, BindError, Inbound, Listener, Peer};
+use crate::mistake::Mistake;
+use crate::pipeline::Gate;
+use crate::ready::Ready;
+use crate::upstream::{self, AddressError, Upstream};
+
+/// What each room is given.
+#[derive(Debug)]
+pub struct Settings {
+    /// The listener of clients.
+    pub listen: listen::Settings,
+    /// The listener of health.
+    pub admin: listen::Settings,
+    /// Who vouches for whom.
+    pub authn: authn::Settings,
+    /// How refusals are meant.
+    pub authz: authz::Settings,
+    /// The folder of policies.
+    pub policies_dir: PathBuf,
+    /// The MLflow server.
+    pub upstream: upstream::Settings,
+    /// MLflow's `--static-prefix`.
+    pub static_prefix: Option<String>,
+    /// Requests in flight.
+    pub limits: limit::Settings,
+    /// How long a drain may take.
+    pub grace: Duration,
+}
+
+/// How long a drain may take: 30 s.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Keys, issuers.
+    #[error(transparent)]
+    Authn(#[from] authn::StartError),
+    /// Policies.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Policies(Vec<Mistake>),
+    /// The upstream.
+    #[error(transparent)]
+    Upstream(#[from] AddressError),
+}
+
+/// Everything bound, nothing served yet.
+pub struct Bound {
+    data: Listener,
+    admin: Listener,
+    gate: Arc<Gate>,
+    health: Health,
+    policies: (PathBuf, PolicyWriter, Standing),
+    trigger: Trigger,
+    drain: Drain,
+    writer: Writer,
+}
+
+/// Builds everything and takes every address, before anything is served: a taken port fails the start.
+///
+/// # Errors
+/// The first thing that cannot be had.
+pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError> {
+    let policies = PolicySet::load(&settings.policies_dir).map_err(StartError::Policies)?;
+    info!(version = %policies.version(), rows = policies.row_count(), "policies are in force");
+    let (writer, reader) = in_force(policies);
+    let authn = Arc::new(Authenticator::new(settings.authn, clock.clone())?);
+    let mlflow = Upstream::new(settings.upstream)?;
+    let data = Listener::bind(settings.listen).await?;
+    let admin = Listener::bind(settings.admin).await?;
+    let (trigger, drain) = drain::channel(settings.grace);
+    let (journal, lines) = Journal::new();
+    let standing = Standing::default();
+    let health = Health {
+        ready: Ready::default(),
+        standing: standing.clone(),
+        authn: Arc::clone(&authn),
+        observing: settings.authz.mode == authz::Mode::Observe,
+    };
+    let gate = Arc::new(Gate {
+        authn,
+        authz: Authorizer::new(reader, settings.authz),
+        limits: Limits::new(settings.limits),
+        mlflow,
+        facts: Facts::new(settings.static_prefix.as_deref()),
+        journal,
+        clock,
+        drain: drain.clone(),
+        static_prefix: settings.static_prefix,
+    });
+    let policies = (settings.policies_dir, writer, standing);
+    Ok(Bound { data, admin, gate, health, policies, trigger, drain, writer: lines })
+}
+
+impl Bound {
+    /// Where clients come.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.data.local_addr()
+    }
+
+    /// Where health is asked for.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// Serves until `stop`, then drains: what is in flight is finished, nothing new is taken. Each message of `reload`
+    /// has the policies read again. Lines of requests go to `out`.
+    pub async fn until(
+        self,
+        stop: impl Future<Output = ()>,
+        reload: mpsc::Receiver<()>,
+        out: impl std::io::Write + Send + 'static,
+    ) -> Drained {
+        let Self { data, admin, gate, health, policies, trigger, drain, writer } = self;
+        let lines = std::thread::spawn(move || writer.run(out));
+        let (dir, policy_writer, standing) = policies;
+        let end = drain.clone();
+        let watched = drain.clone();
+        drain.spawn(async move { watch(dir, policy_writer, standing, watched.started(), reload).await });
+        drain.spawn(follow(Arc::clone(&gate), health.ready.clone(), end));
+        let answer_health =
+            move |request: Request<Inbound>, _: Peer| std::future::ready(health.answer(&request));
+        drain.spawn(admin.serve(answer_health, drain.clone()));
+        let answer = move |request: Request<Inbound>, peer: Peer| Arc::clone(&gate).answer(request, peer);
+        drain.spawn(data.serve(answer, drain.clone()));
+        stop.await;
+        info!("draining");
+        drop(drain);
+        let drained = trigger.drain().await;
+        let joined = tokio::task::spawn_blocking(move || lines.join());
+        if tokio::time::timeout(Duration::from_secs(2), joined).await.is_err() {
+            warn!("some lines of requests were not written");
+        }
+        drained
+    }
+}
+
+/// Keeps readiness up with MLflow's.
+async fn follow(gate: Arc<Gate>, ready: Ready, drain: Drain) {
+    let mut latch = Some(ready.latch("mlflow"));
+    let mut every = tokio::time::interval(PROBE_EVERY);
+    loop {
+        tokio::select! {
+            () = drain.started() => return,
+            _ = every.tick() => {}
+        }
+        match (gate.mlflow.probe().await, latch.take()) {
+            (true, Some(_)) => info!("mlflow answers"),
+            (false, None) => {
+                warn!("mlflow does not answer");
+                latch = Some(ready.latch("mlflow"));
+            }
+            (false, held) => latch = held,
+            (true, None) => {}
+        }
+    }
+}
+
+const PROBE_EVERY: Duration = Duration::from_secs(2);

@@ -1,0 +1,75 @@
+//! The folder of policies as bytes: what is read, and the version that names it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+
+use crate::authz::rows::POLICY_FILE;
+use crate::mistake::Mistake;
+
+/// casbin's model.
+pub(super) const MODEL_FILE: &str = "model.conf";
+/// What must stay true of the rows.
+pub(super) const DECISIONS_FILE: &str = "decisions.tsv";
+
+/// The files that this room reads; others in the folder belong to others and do not change the version.
+pub(super) const FILES: [&str; 3] = [MODEL_FILE, POLICY_FILE, DECISIONS_FILE];
+
+/// The first 16 hexadecimal digits of SHA-256 over the names and bytes of the policy files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PolicyVersion(Arc<str>);
+
+impl PolicyVersion {
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PolicyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The bytes of one folder, read once.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    pub(super) dir: PathBuf,
+    pub(super) model: Vec<u8>,
+    pub(super) policy: Vec<u8>,
+    pub(super) decisions: Vec<u8>,
+}
+
+impl Sources {
+    /// Reads the folder, and names every file that cannot be read.
+    pub(super) fn read(dir: &Path) -> Result<Self, Vec<Mistake>> {
+        let file = |name: &str| {
+            let path = dir.join(name);
+            std::fs::read(&path).map_err(|error| Mistake::of(&path, format!("cannot be read: {error}")))
+        };
+        match (file(MODEL_FILE), file(POLICY_FILE), file(DECISIONS_FILE)) {
+            (Ok(model), Ok(policy), Ok(decisions)) => {
+                Ok(Self { dir: dir.to_path_buf(), model, policy, decisions })
+            }
+            (model, policy, decisions) => {
+                Err([model.err(), policy.err(), decisions.err()].into_iter().flatten().collect())
+            }
+        }
+    }
+
+    /// The version of exactly these bytes. Lengths keep a byte from moving between files unseen.
+    pub(super) fn version(&self) -> PolicyVersion {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for (name, bytes) in FILES.iter().zip([&self.model, &self.policy, &self.decisions]) {
+            hash.update(format!("{name}\0{}\0", bytes.len()).as_bytes());
+            hash.update(bytes);
+        }
+        let digest = hash.finish();
+        let digits: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        PolicyVersion(digits.into())
+    }
+}

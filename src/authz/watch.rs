@@ -1,0 +1,197 @@
+//! The folder of policies watched: a good set takes the place of the old one in one step, a bad one never does.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{self, MissedTickBehavior};
+use tracing::{error, info, warn};
+
+use crate::authz::PolicyWriter;
+use crate::authz::folder::{FILES, PolicyVersion, Sources};
+use crate::authz::policy::PolicySet;
+use crate::mistake::Mistake;
+
+/// Why the newest policies are not in force, for `/readyz`. Cloned handles see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Standing(Arc<ArcSwapOption<Vec<Mistake>>>);
+
+impl Standing {
+    /// The mistakes of a set that was not taken, until a good one is; nothing while the folder's own set is in force.
+    #[must_use]
+    pub fn mistakes(&self) -> Option<Arc<Vec<Mistake>>> {
+        self.0.load_full()
+    }
+}
+
+/// Watches `dir` until `stop`, putting each good set in force within 2 s of its last change.
+///
+/// Events only wake it up early. What counts are the files' bytes, looked at again when an event comes, when a look each
+/// second finds other files (their inode, length or times), and at once, whatever has changed, for each message of `reload`.
+pub async fn watch(
+    dir: PathBuf,
+    writer: PolicyWriter,
+    standing: Standing,
+    stop: impl Future<Output = ()>,
+    mut reload: mpsc::Receiver<()>,
+) {
+    let woken = Arc::new(Notify::new());
+    // Kept to the end: a watcher that is dropped watches nothing.
+    let _watcher = listen(&dir, &woken);
+    let tried = Some(writer.0.borrow().version().clone());
+    let mut folder = Folder { seen: Seen::of(&dir), tried, dir, writer, standing };
+    // The folder may have changed since the set in force was read from it.
+    folder.read_again(Again::IfOther).await;
+    let mut look = time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asks_end = false;
+    tokio::pin!(stop);
+    loop {
+        let again = tokio::select! {
+            () = &mut stop => return,
+            () = woken.notified() => { settle(&woken).await; Again::IfOther }
+            _ = look.tick() => if folder.looks_other() { settle(&woken).await; Again::IfOther } else { continue },
+            asked = reload.recv(), if !asks_end => match asked {
+                Some(()) => Again::Always,
+                None => { asks_end = true; continue }
+            },
+        };
+        folder.read_again(again).await;
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// An editor's save is several events; reading between two of them would find half a folder.
+const QUIET_FOR: Duration = Duration::from_millis(80);
+const LONGEST_UNQUIET: u32 = 5;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    IfOther,
+    Always,
+}
+
+struct Folder {
+    dir: PathBuf,
+    writer: PolicyWriter,
+    standing: Standing,
+    seen: Seen,
+    tried: Option<PolicyVersion>,
+}
+
+impl Folder {
+    fn looks_other(&self) -> bool {
+        Seen::of(&self.dir) != self.seen
+    }
+
+    async fn read_again(&mut self, again: Again) {
+        // Taken before reading: what changes meanwhile is found by the next look.
+        self.seen = Seen::of(&self.dir);
+        let (dir, tried) = (self.dir.clone(), self.tried.clone());
+        let build = move || match Sources::read(&dir) {
+            Ok(sources) if again == Again::IfOther && Some(sources.version()) == tried => None,
+            Ok(sources) => Some((Some(sources.version()), PolicySet::build(&sources))),
+            Err(mistakes) => Some((None, Err(mistakes))),
+        };
+        match tokio::task::spawn_blocking(build).await {
+            Ok(None) => {}
+            Ok(Some((version, built))) => {
+                self.tried = version;
+                self.judge(built);
+            }
+            Err(failure) => {
+                error!(%failure, "reading the policies broke off; the old ones stay in force");
+            }
+        }
+    }
+
+    fn judge(&self, built: Result<PolicySet, Vec<Mistake>>) {
+        match built {
+            Ok(policies) => {
+                info!(policy = %policies.version(), rows = policies.row_count(), "policies are in force");
+                self.writer.put_in_force(policies);
+                self.standing.0.store(None);
+            }
+            Err(mistakes) => {
+                let known = self.standing.mistakes().is_some_and(|known| *known == mistakes);
+                for mistake in mistakes.iter().filter(|_| !known) {
+                    error!(%mistake, "policies not taken; the old ones stay in force");
+                }
+                self.standing.0.store(Some(Arc::new(mistakes)));
+            }
+        }
+    }
+}
+
+/// Waits until nothing has happened for a moment, but not for ever.
+async fn settle(woken: &Notify) {
+    for _ in 0..LONGEST_UNQUIET {
+        if time::timeout(QUIET_FOR, woken.notified()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Watches the folder, and what it lies in for the folder itself being swapped. Where that fails, looking has to do.
+fn listen(dir: &Path, woken: &Arc<Notify>) -> Option<RecommendedWatcher> {
+    let (folder, woken) = (dir.to_path_buf(), Arc::clone(woken));
+    let on_event = move |event: notify::Result<notify::Event>| {
+        if event.as_ref().map_or(true, |event| matters(event, &folder)) {
+            woken.notify_one();
+        }
+    };
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    notify::recommended_watcher(on_event)
+        .and_then(|mut watcher| {
+            watcher.watch(dir, RecursiveMode::NonRecursive)?;
+            watcher.watch(parent, RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        })
+        .inspect_err(|error| warn!(%error, "cannot watch the policies; looking once a second instead"))
+        .ok()
+}
+
+/// Reading makes events too, and answering those would never end; what happens beside the folder is not ours.
+fn matters(event: &notify::Event, folder: &Path) -> bool {
+    let changes = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        EventKind::Any
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => true,
+    };
+    let ours = |path: &PathBuf| path.parent() == Some(folder) || path.file_name() == folder.file_name();
+    changes && (event.paths.is_empty() || event.paths.iter().any(ours))
+}
+
+/// Which files there were, without reading them. Symlinks are followed, so a swapped link shows another inode.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen([Option<[i64; 7]>; FILES.len()]);
+
+impl Seen {
+    fn of(dir: &Path) -> Self {
+        let number = |unsigned: u64| unsigned.cast_signed();
+        Self(FILES.map(|name| {
+            let found = std::fs::metadata(dir.join(name)).ok()?;
+            Some([
+                number(found.dev()),
+                number(found.ino()),
+                number(found.len()),
+                found.mtime(),
+                found.mtime_nsec(),
+                found.ctime(),
+                found.ctime_nsec(),
+            ])
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Every way in which a folder changes under a running program.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::authz::{PolicyReader, engine, in_force};
+
+struct Watched {
+    folder: TempDir,
+    reader: PolicyReader,
+    standing: Standing,
+    ask: mpsc::Sender<()>,
+    _stop: oneshot::Sender<()>,
+    _task: JoinSet<()>,
+}
+
+const ROWS: &str = "p, role:r, model:*, metadata_read, allow\n";
+
+fn fill(dir: &Path, rows: &str) {
+    fs::create_dir_all(dir).unwrap();
+    fs::write(dir.join("model.conf"), engine::MODEL).unwrap();
+    fs::write(dir.join("policy.csv"), rows).unwrap();
+    fs::write(dir.join("decisions.tsv"), "role:r\tmetadata_read\tmodel:x\tallow\n").unwrap();
+}
+
+impl Watched {
+    /// Watches `policies` in a new folder that `prepare` has filled.
+    fn over(prepare: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
+        let dir = folder.path().join("policies");
+        let (writer, mut reader) = in_force(PolicySet::load(&dir).unwrap());
+        reader.0.mark_unchanged();
+        let (ask, asked) = mpsc::channel(1);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let standing = Standing::default();
+        let mut task = JoinSet::new();
+        let stopped = async move { stopped.await.unwrap_or(()) };
+        task.spawn(watch(dir, writer, standing.clone(), stopped, asked));
+        Self { folder, reader, standing, ask, _stop: stop, _task: task }
+    }
+
+    fn plain() -> Self {
+        Self::over(|root| fill(&root.join("policies"), ROWS))
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.folder.path().join("policies")
+    }
+
+    /// The number of rows in force after the next change, which must come in time.
+    async fn next(&mut self) -> usize {
+        time::timeout(Duration::from_secs(2), self.reader.changed()).await.expect("2 s").unwrap().row_count()
+    }
+
+    /// The first mistake that is told, which must come in time.
+    async fn complaint(&self) -> String {
+        let told = async {
+            let mut often = time::interval(Duration::from_millis(10));
+            loop {
+                often.tick().await;
+                if let Some(mistakes) = self.standing.mistakes() {
+                    return mistakes[0].what().to_owned();
+                }
+            }
+        };
+        time::timeout(Duration::from_secs(2), told).await.expect("2 s")
+    }
+}
+
+fn rows(count: usize) -> String {
+    (1..count)
+        .map(|n| format!("p, role:r{n}, model:*, metadata_read, allow\n"))
+        .chain([ROWS.to_owned()])
+        .collect()
+}
+
+#[tokio::test]
+async fn a_file_written_in_place_is_taken() {
+    let mut watched = Watched::plain();
+    fs::write(watched.dir().join("policy.csv"), rows(2)).unwrap();
+    assert_eq!(watched.next().await, 2);
+}
+
+#[tokio::test]
+async fn an_editors_rename_is_taken_again_and_again() {
+    let mut watched = Watched::plain();
+    for count in [2, 3, 4] {
+        let swap = watched.dir().join(".policy.csv.swp");
+        fs::write(&swap, rows(count)).unwrap();
+        fs::rename(&swap, watched.dir().join("policy.csv")).unwrap();
+        assert_eq!(watched.next().await, count);
+    }
+}
+
+#[tokio::test]
+async fn a_swap_of_kubernetes_symlinks_is_taken() {
+    let mut watched = Watched::over(|root| {
+        let dir = root.join("policies");
+        fill(&dir.join("..1"), ROWS);
+        symlink("..1", dir.join("..data")).unwrap();
+        for name in FILES {
+            symlink(Path::new("..data").join(name), dir.join(name)).unwrap();
+        }
+    });
+    for count in [2, 3] {
+        let dir = watched.dir();
+        let data = format!("..{count}");
+        fill(&dir.join(&data), &rows(count));
+        symlink(&data, dir.join("..data_tmp")).unwrap();
+        fs::rename(dir.join("..data_tmp"), dir.join("..data")).unwrap();
+        assert_eq!(watched.next().await, count);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_swapped_whole_is_followed() {
+    let mut watched = Watched::plain();
+    for count in [2, 3] {
+        let fresh = watched.folder.path().join("fresh");
+        fill(&fresh, &rows(count));
+        fs::rename(watched.dir(), watched.folder.path().join(format!("old{count}"))).unwrap();
+        fs::rename(&fresh, watched.dir()).unwrap();
+        assert_eq!(watched.next().await, count);
+        fs::write(watched.dir().join("policy.csv"), rows(count + 10)).unwrap();
+        assert_eq!(watched.next().await, count + 10);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_set_is_told_about_and_never_in_force() {
+    let mut watched = Watched::plain();
+    let before = watched.reader.current().version().clone();
+    for (bad, complaint) in [
+        ("", "there is no `p` row, and an empty policy is never meant"),
+        (
+            "p, role:r, model:*, metadata_read, DENY",
+            "`DENY` is neither `allow` nor `deny`; did you mean `deny`?",
+        ),
+        (
+            "p, role:q, model:*, metadata_read, allow",
+            "role:r metadata_read model:x must be allowed, but no policy row allows it",
+        ),
+    ] {
+        fs::write(watched.dir().join("policy.csv"), bad).unwrap();
+        assert_eq!(watched.complaint().await, complaint);
+        assert_eq!(*watched.reader.current().version(), before);
+        fs::write(watched.dir().join("policy.csv"), ROWS).unwrap();
+        assert_eq!(watched.next().await, 1);
+        assert_eq!(watched.standing.mistakes(), None, "a good set clears the complaint");
+    }
+    fs::remove_file(watched.dir().join("model.conf")).unwrap();
+    assert!(watched.complaint().await.starts_with("cannot be read: "));
+}
+
+#[tokio::test]
+async fn a_signal_reads_again_even_what_has_not_changed() {
+    let mut watched = Watched::plain();
+    watched.ask.send(()).await.unwrap();
+    assert_eq!(watched.next().await, 1);
+}
+
+#[test]
+fn the_look_each_second_sees_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), ROWS);
+    let before = Seen::of(folder.path());
+    assert_eq!(before, Seen::of(folder.path()));
+    fs::write(folder.path().join("policy.csv"), rows(2)).unwrap();
+    assert_ne!(before, Seen::of(folder.path()));
+}
+
+#[tokio::test]
+async fn a_link_to_the_folder_is_followed_when_it_is_turned() {
+    let mut watched = Watched::over(|root| {
+        fill(&root.join("release1"), ROWS);
+        symlink("release1", root.join("policies")).unwrap();
+    });
+    for count in [2, 3] {
+        let root = watched.folder.path();
+        fill(&root.join(format!("release{count}")), &rows(count));
+        symlink(format!("release{count}"), root.join("turned")).unwrap();
+        fs::rename(root.join("turned"), watched.dir()).unwrap();
+        assert_eq!(watched.next().await, count);
+    }
+}
+
+#[tokio::test]
+async fn only_changes_of_the_folder_wake() {
+    let woken = Arc::new(Notify::new());
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("policies");
+    fill(&dir, ROWS);
+    let _watcher = listen(&dir, &woken).unwrap();
+    fs::read(dir.join("policy.csv")).unwrap();
+    fs::write(root.path().join("sekisho.db"), "busy").unwrap();
+    let early = time::timeout(Duration::from_millis(200), woken.notified()).await;
+    assert!(early.is_err(), "reading, or a neighbour's writing, woke the reader");
+    fs::write(dir.join("policy.csv"), ROWS).unwrap();
+    time::timeout(Duration::from_secs(2), woken.notified()).await.expect("writing wakes");
+}
+
+#[tokio::test]
+async fn it_ends_when_told_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), ROWS);
+    let (writer, _reader) = in_force(PolicySet::load(folder.path()).unwrap());
+    let (_ask, asked) = mpsc::channel(1);
+    let ended = watch(folder.path().into(), writer, Standing::default(), async {}, asked);
+    time::timeout(Duration::from_secs(2), ended).await.expect("it was told to stop");
+}

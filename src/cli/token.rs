@@ -1,0 +1,141 @@
+//! `sekisho token issue | inspect`
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Subcommand;
+
+use super::{ConfigFile, Failure, Output, print};
+use crate::authn::{self, Authenticator, IssueClaims, KeySource};
+use crate::clock::Clock;
+use crate::principal::{RoleName, UserId};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Sign a token with the configured shared secret, and print it alone.
+    Issue {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The user id.
+        #[arg(long)]
+        user: String,
+        /// A role; give it several times for several.
+        #[arg(long = "role")]
+        roles: Vec<String>,
+        /// A model's name, `*` for any run of characters; give it several times for several.
+        #[arg(long = "model-access", value_name = "NAME")]
+        model_access: Vec<String>,
+        /// How long it lasts, such as `30m`, `8h` or `7d`.
+        #[arg(long, default_value = "8h", value_parser = duration)]
+        ttl: Duration,
+        /// Which of several configured issuers signs it.
+        #[arg(long)]
+        issuer: Option<String>,
+    },
+    /// Print what a token says and whether it holds: exit 0 or 1.
+    Inspect {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The token, or `-` to read it from standard input.
+        #[arg(default_value = "-")]
+        token: String,
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
+    },
+}
+
+pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Issue { config, user, roles, model_access, ttl, issuer } => {
+            let settings = config.read_or_stop()?.into_settings().authn;
+            let wanted = |settings: &&authn::IssuerSettings| match &issuer {
+                Some(name) => settings.issuer.as_ref() == Some(name),
+                None => matches!(settings.key, KeySource::Hs256(_)),
+            };
+            let signer = settings.issuers.iter().find(wanted);
+            let Some(authn::IssuerSettings { issuer, audience, key: KeySource::Hs256(secret), .. }) = signer
+            else {
+                return Err(Failure::stop("no shared secret to sign with: set `auth.hs256_secret_file`"));
+            };
+            let user =
+                UserId::new(&user).ok_or_else(|| anyhow!("`{}` is no user id", user.escape_debug()))?;
+            let name = |role: &String| {
+                RoleName::new(role).ok_or_else(|| anyhow!("`{}` is no role", role.escape_debug()))
+            };
+            let claims = IssueClaims {
+                user,
+                roles: roles.iter().map(name).collect::<Result<_, _>>()?,
+                model_access,
+                ttl,
+                issuer: issuer.clone(),
+                audience: audience.clone(),
+                names: settings.claim_names(),
+            };
+            let token = authn::issue(secret, &claims, &Clock::system()).context("no token was made")?;
+            print(&format!("{token}\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Inspect { config, token, output } => inspect(&config, &token, output),
+    }
+}
+
+fn inspect(config: &ConfigFile, token: &str, output: Output) -> Result<ExitCode, Failure> {
+    let mut read = String::new();
+    let token = if token == "-" {
+        std::io::stdin().take(64 * 1024).read_to_string(&mut read).context("cannot read the token")?;
+        read.trim()
+    } else {
+        token.trim()
+    };
+    let settings = config.read_or_stop()?.into_settings().authn;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
+    let judged = runtime.block_on(async {
+        match Authenticator::new(settings, Clock::system()) {
+            Ok(authenticator) => authenticator.judge(token).await.map_err(|refusal| refusal.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    });
+    let said = authn::inspect(token).map_err(|refusal| anyhow!("{refusal}"))?;
+    let verdict = judged.as_ref().err().map_or("the token holds", String::as_str);
+    let text = match output {
+        Output::Text => format!(
+            "header  {}\nclaims  {}\nverdict {verdict}\n",
+            serde_json::Value::Object(said.header),
+            serde_json::Value::Object(said.claims)
+        ),
+        Output::Json => {
+            let holds = judged.is_ok();
+            let whole = serde_json::json!({ "header": said.header, "claims": said.claims, "holds": holds, "verdict": verdict });
+            format!("{whole}\n")
+        }
+    };
+    print(&text)?;
+    Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = match text.parse::<i64>() {
+        Ok(seconds) => jiff::SignedDuration::from_secs(seconds),
+        Err(_) => match text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {
+            Some(days) => jiff::SignedDuration::from_hours(days.saturating_mul(24).min(1_000_000)),
+            None => text.parse().map_err(|_| "write it as 30m, 8h or 7d".to_owned())?,
+        },
+    };
+    Duration::try_from(span).map_err(|_| "a token cannot last less than nothing".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        for (text, seconds) in [("30m", 1_800), ("8h", 28_800), ("7d", 604_800), ("90", 90), ("1h30m", 5_400)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert!(duration("soon").is_err() && duration("-8h").is_err());
+    }
+}

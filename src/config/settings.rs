@@ -1,0 +1,64 @@
+//! From what was configured to what each room is given.
+
+use std::net::SocketAddr;
+
+use super::{Config, Issuer, KeySource, Mode, UpstreamAddress};
+use crate::app::{self, GRACE};
+use crate::listen::{Ceilings, TlsFiles};
+use crate::{authn, authz, limit, listen, upstream};
+
+impl Config {
+    /// Hands each room its own part.
+    #[must_use]
+    pub fn into_settings(self) -> app::Settings {
+        let tls = self.server.tls.map(|tls| TlsFiles {
+            certificate: tls.cert_file,
+            key: tls.key_file,
+            client_ca: tls.client_ca_file,
+        });
+        let address = match self.upstream.address {
+            UpstreamAddress::Http(url) => upstream::Address::Http(url),
+            UpstreamAddress::Unix(path) => upstream::Address::Unix(path),
+        };
+        let mut upstream = upstream::Settings::at(address);
+        if let Some(prefix) = &self.upstream.static_prefix {
+            upstream.health.insert_str(0, prefix);
+        }
+        app::Settings {
+            listen: listener(self.server.listen, tls),
+            admin: listener(self.admin_listen, None),
+            authn: authn::Settings {
+                issuers: self.auth.issuers.into_iter().map(issuer).collect(),
+                user_claim: self.auth.user_claim,
+                role_claim: self.auth.role_claim,
+                model_access_claim: self.auth.model_access_claim,
+            },
+            authz: authz::Settings {
+                require_model_access: self.auth.require_model_access,
+                mode: match self.auth.mode {
+                    Mode::Enforce => authz::Mode::Enforce,
+                    Mode::Observe => authz::Mode::Observe,
+                },
+            },
+            policies_dir: self.policies_dir,
+            upstream,
+            static_prefix: self.upstream.static_prefix,
+            limits: limit::Settings::default(),
+            grace: GRACE,
+        }
+    }
+}
+
+fn listener(addr: SocketAddr, tls: Option<TlsFiles>) -> listen::Settings {
+    listen::Settings { addr, tls, ceilings: Ceilings::default() }
+}
+
+fn issuer(issuer: Issuer) -> authn::IssuerSettings {
+    let Issuer { issuer, audience, key, users, roles } = issuer;
+    let key = match key {
+        KeySource::Hs256(secret) => authn::KeySource::Hs256(secret),
+        KeySource::JwksFile(path) => authn::KeySource::JwksFile(path),
+        KeySource::JwksUrl(url) => authn::KeySource::JwksUrl(url),
+    };
+    authn::IssuerSettings { issuer, audience, key, users, roles }
+}

@@ -1,0 +1,23 @@
+//! House rules on a request that the policy allows: what a rule looks at, and its sentence when it refuses.
+//!
+//! Rules do no I/O. What a rule must know of MLflow is found out by the pipeline and handed in.
+
+pub mod sources;
+pub mod tags;
+
+/// A rule that a request breaks. Display is the sentence for the caller.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Broken {
+    /// A tag that sekisho alone writes.
+    #[error("the tag `{0}` is written by sekisho alone")]
+    ProtectedTag(String),
+    /// The tag that makes a registered model a prompt.
+    #[error("the tag `mlflow.prompt.is_prompt` is set when a prompt is created and never changed")]
+    PromptTag,
+    /// A source whose files cannot be told.
+    #[error("`source` is refused: {0}")]
+    Source(&'static str),
+    /// A source whose files belong to a model that the caller may not read. Says nothing about which, or whether any.
+    #[error("`source` names files that this principal may not read")]
+    SourceNotReadable,
+}

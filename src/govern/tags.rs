@@ -1,0 +1,91 @@
+//! Tags that nobody writes by hand.
+
+use crate::route::message::Message;
+use crate::route::table::Need;
+
+use super::Broken;
+
+const PROMPT: &str = "mlflow.prompt.is_prompt";
+
+/// Checks every tag that a registry request would set or delete.
+pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken> {
+    if needs.contains(&Need::Tag) {
+        let key = message.text("key").unwrap_or_default();
+        if key == PROMPT {
+            return Err(Broken::PromptTag);
+        }
+        protected(key)?;
+    }
+    if needs.contains(&Need::Tags) {
+        for key in message.messages("tags").filter_map(|tag| tag.text("key")) {
+            protected(key)?;
+            if key == PROMPT && path.starts_with("model-versions/") && !is_prompt_source(message) {
+                return Err(Broken::PromptTag);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The two sources that MLflow takes for a prompt's version, which has no files (`handlers.py` `_create_model_version`).
+#[must_use]
+pub fn is_prompt_source(message: &Message) -> bool {
+    let marked = message
+        .messages("tags")
+        .any(|tag| tag.text("key") == Some(PROMPT) && tag.text("value") == Some("true"));
+    marked && matches!(message.text("source"), Some("dummy-source" | "prompt-template"))
+}
+
+fn protected(key: &str) -> Result<(), Broken> {
+    let ours = key.starts_with("sekisho.") || matches!(key, "model_hash" | "stage_transition_history");
+    if ours { Err(Broken::ProtectedTag(key.to_owned())) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::schema::Schema;
+
+    #[track_caller]
+    fn check_body(message: &str, needs: &[Need], path: &str, body: &str, expected: &Result<(), Broken>) {
+        let schema = Schema::named(message).expect("a known message");
+        let message = Message::of_json(schema, body.as_bytes()).expect("a sound body");
+        assert_eq!(&check(needs, path, &message), expected, "{body}");
+    }
+
+    #[test]
+    fn protected_tags_are_refused_one_by_one() {
+        let set = |key: &str, expected| {
+            let body = format!(r#"{{"name":"m","version":"1","key":"{key}","value":"x"}}"#);
+            check_body("SetModelVersionTag", &[Need::Tag], "model-versions/set-tag", &body, &expected);
+        };
+        set("owner", Ok(()));
+        set("sekisho", Ok(()));
+        set("model_hash2", Ok(()));
+        for key in ["sekisho.stage", "sekisho.", "model_hash", "stage_transition_history"] {
+            set(key, Err(Broken::ProtectedTag(key.into())));
+        }
+        set(PROMPT, Err(Broken::PromptTag));
+    }
+
+    #[test]
+    fn tags_inside_a_create_call_count() {
+        let create = |source: &str, key: &str, expected| {
+            let body = format!(
+                r#"{{"name":"m","source":"{source}","tags":[{{"key":"a","value":"b"}},{{"key":"{key}","value":"true"}}]}}"#
+            );
+            check_body("CreateModelVersion", &[Need::Tags], "model-versions/create", &body, &expected);
+        };
+        create("runs:/r/m", "owner", Ok(()));
+        create("runs:/r/m", "sekisho.stage", Err(Broken::ProtectedTag("sekisho.stage".into())));
+        create("runs:/r/m", PROMPT, Err(Broken::PromptTag));
+        create("dummy-source", PROMPT, Ok(()));
+        check_body(
+            "CreateRegisteredModel",
+            &[Need::Tags],
+            "registered-models/create",
+            r#"{"name":"p","tags":[{"key":"mlflow.prompt.is_prompt","value":"true"}]}"#,
+            &Ok(()),
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! The way of a request, on one page: each line is a room, and what it returns is what has been proved.
+
+mod answer;
+mod ask;
+mod perform;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, Version};
+use http_body::Body as _;
+
+use crate::audit::{Journal, Trail};
+use crate::authn::Authenticator;
+use crate::authz::{Authorizer, Permit};
+use crate::clock::Clock;
+use crate::drain::Drain;
+use crate::facts::Facts;
+use crate::govern;
+use crate::ids::{RequestId, X_REQUEST_ID};
+use crate::limit::{self, Limits, Slot};
+use crate::listen::{Inbound, Outbound, Peer};
+use crate::reject::Rejection;
+use crate::route::table::{Answer, Form};
+use crate::route::{self, Found, Misread, Operation};
+use crate::upstream::Upstream;
+
+/// Everything that a request meets.
+pub struct Gate {
+    /// Who is it?
+    pub authn: Arc<Authenticator>,
+    /// May they?
+    pub authz: Authorizer,
+    /// How much at once?
+    pub limits: Limits,
+    /// The unmodified MLflow server.
+    pub mlflow: Upstream,
+    /// What MLflow knows and the request does not say.
+    pub facts: Facts,
+    /// Where requests are told about.
+    pub journal: Journal,
+    /// What time it is.
+    pub clock: Clock,
+    /// Writes that were begun hold it up.
+    pub drain: Drain,
+    /// MLflow's `--static-prefix`.
+    pub static_prefix: Option<String>,
+}
+
+/// A request that may go on: what it does, who may, and the place it takes.
+struct Passed {
+    slot: Slot,
+    operation: Operation,
+    permit: Permit,
+    parts: Parts,
+    stream: Option<Inbound>,
+    peer: Peer,
+}
+
+impl Gate {
+    /// Answers one request. Whatever happens, one line tells of it.
+    pub async fn answer(self: Arc<Self>, request: Request<Inbound>, peer: Peer) -> Response<Outbound> {
+        let id = RequestId::kept_or_new(request.headers().get(X_REQUEST_ID));
+        let method = request.method().clone();
+        let opened = Trail::open(&self.journal, &self.clock, id.clone(), peer.addr.ip(), &method).await;
+        let mut trail = match opened {
+            Ok(trail) => trail,
+            Err(error) => return Rejection::from(error).answer(&id, None),
+        };
+        let mut graphql = None;
+        match self.walk(request, peer, &mut trail, &mut graphql).await {
+            Ok(passed) => self.perform(passed, trail).await,
+            Err(rejection) => answer::refuse(&rejection, trail, graphql.as_deref(), method == Method::HEAD),
+        }
+    }
+
+    async fn walk(
+        &self,
+        request: Request<Inbound>,
+        peer: Peer,
+        trail: &mut Trail,
+        graphql: &mut Option<String>,
+    ) -> Result<Passed, Rejection> {
+        let (parts, body) = request.into_parts();
+        let slot = self.limits.admit()?;
+        let who = self.authn.identify(&parts.headers).await?;
+        trail.note_principal(&who);
+        let found = route::find(
+            &parts.method,
+            &parts.uri,
+            parts.version == Version::HTTP_2,
+            self.static_prefix.as_deref(),
+        )?;
+        trail.note_route(found.route());
+        *graphql = (found.row.answer == Answer::Graphql).then(String::new);
+        let (body, stream) = take_body(&found, body).await?;
+        let operation = route::read(found, &parts.uri, &parts.headers, body)?;
+        trail.note_operation(&operation);
+        if let route::Parameters::Graphql(asked) = &operation.parameters {
+            *graphql = Some(asked.root.clone());
+        }
+        let policy = self.authz.current();
+        let permit = self.permit(policy, who, &operation).await?;
+        trail.note_permit(&permit, operation.found.row.access);
+        let permit = self.govern(permit, &operation).await?;
+        Ok(Passed { slot, operation, permit, parts, stream, peer })
+    }
+
+    /// House rules: no I/O in the rules, what they must know is found out here.
+    async fn govern(&self, permit: Permit, operation: &Operation) -> Result<Permit, Rejection> {
+        let Some(message) = operation.message() else { return Ok(permit) };
+        let row = operation.found.row;
+        govern::tags::check(row.needs, row.path, message)?;
+        match row.rule {
+            route::table::Rule::None => Ok(permit),
+            route::table::Rule::Source => self.source(permit, message).await,
+        }
+    }
+}
+
+/// The body of a request, whole; or as it comes, for a row whose file streams.
+async fn take_body(found: &Found, body: Inbound) -> Result<(Bytes, Option<Inbound>), Rejection> {
+    match found.row.form {
+        Form::Upload => Ok((Bytes::new(), Some(body))),
+        Form::SmallFile(_) => Ok((limit::read_json_body(body, SMALL_FILE).await?, None)),
+        Form::Nothing => without_body(&body),
+        Form::Message(_) | Form::Free | Form::Graphql if found.row.reads_query() => without_body(&body),
+        Form::Message(_) | Form::Free | Form::Graphql | Form::Spans => {
+            Ok((limit::read_json_body(body, limit::JSON_BODY).await?, None))
+        }
+    }
+}
+
+/// MLflow reads the body of a GET that has no query (`handlers.py` `_get_request_message`); here it must have none.
+fn without_body(body: &Inbound) -> Result<(Bytes, Option<Inbound>), Rejection> {
+    if body.is_end_stream() { Ok((Bytes::new(), None)) } else { Err(Misread::Body.into()) }
+}
+
+/// The most that MLflow takes in one `upload-artifact` (`handlers.py` `upload_artifact_handler`).
+const SMALL_FILE: usize = 10 * 1024 * 1024;

@@ -1,0 +1,180 @@
+//! Every refusal and failure as an answer: one table from what went wrong to status, code and sentence.
+//!
+//! MLflow's Python client repeats 408, 429 and 5xx for minutes and then loses the sentence
+//! (`mlflow/utils/rest_utils.py`), so a refusal is never one of these.
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::audit::JournalError;
+use crate::authn::Unauthenticated;
+use crate::authz::Denied;
+use crate::facts::FactError;
+use crate::filter::Unreadable;
+use crate::govern::Broken;
+use crate::ids::{RequestId, X_REQUEST_ID};
+use crate::limit::{BodyError, OverLimit};
+use crate::listen::{Outbound, full};
+use crate::route::Misread;
+use crate::upstream::UpstreamError;
+
+/// Why a request is not answered by MLflow.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// Too much at once.
+    #[error(transparent)]
+    OverLimit(#[from] OverLimit),
+    /// It could not be told about.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Nobody that is known.
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
+    /// Not a request that two readers read alike.
+    #[error(transparent)]
+    Misread(#[from] Misread),
+    /// Its body did not come, or was too much.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The policy.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A house rule.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// MLflow could not be asked what had to be known first. Nothing was sent on.
+    #[error(transparent)]
+    Fact(#[from] FactError),
+    /// MLflow did not answer, and nothing was changed.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A write was sent and nobody knows what became of it.
+    #[error("mlflow did not say what became of this write; look before you repeat it")]
+    Adrift(#[source] UpstreamError),
+    /// MLflow's answer could not be filtered.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// What the caller is told.
+struct Face {
+    status: StatusCode,
+    code: &'static str,
+    retry_after: Option<&'static str>,
+}
+
+const fn face(status: StatusCode, code: &'static str) -> Face {
+    Face { status, code, retry_after: None }
+}
+
+/// Long enough for an MLflow that restarts; the Python client then gives up after 14 s instead of four minutes.
+const SOON: Option<&str> = Some("2");
+
+impl Rejection {
+    fn face(&self) -> Face {
+        let unavailable = Face {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "TEMPORARILY_UNAVAILABLE",
+            retry_after: SOON,
+        };
+        match self {
+            Self::OverLimit(_) | Self::Journal(_) => unavailable,
+            Self::Unauthenticated(_) => face(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
+            Self::Misread(Misread::NoRoute(_)) => face(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
+            Self::Misread(_) | Self::Body(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
+            Self::Denied(_) | Self::Broken(_) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+            Self::Fact(FactError::TooMany) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+            Self::Fact(FactError::Upstream(_) | FactError::Status(_) | FactError::Unreadable(_)) => {
+                unavailable
+            }
+            Self::Upstream(error) => match error {
+                UpstreamError::NotSent(_) | UpstreamError::Unanswered(_) | UpstreamError::CutShort(_) => {
+                    unavailable
+                }
+                UpstreamError::CallerBroke(_)
+                | UpstreamError::Unwritable(_)
+                | UpstreamError::ResponseTooLarge { .. } => {
+                    face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
+                }
+            },
+            Self::Adrift(_) => face(StatusCode::CONFLICT, "ABORTED"),
+            Self::Unreadable(_) => face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
+        }
+    }
+
+    /// The whole story, for the line of the request and the log.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Upstream(error) | Self::Adrift(error) | Self::Fact(FactError::Upstream(error)) => {
+                error.detail()
+            }
+            Self::OverLimit(_)
+            | Self::Journal(_)
+            | Self::Unauthenticated(_)
+            | Self::Misread(_)
+            | Self::Body(_)
+            | Self::Denied(_)
+            | Self::Broken(_)
+            | Self::Unreadable(_) => self.to_string(),
+            Self::Fact(FactError::Status(_) | FactError::Unreadable(_) | FactError::TooMany) => {
+                self.to_string()
+            }
+        }
+    }
+
+    /// Whether it is our doing or MLflow's, and worth a line in the log.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        let status = self.face().status;
+        status.is_server_error() || status == StatusCode::CONFLICT
+    }
+
+    /// The answer, in MLflow's form. `graphql` is the root field of a GraphQL request, whose page shows the reason only
+    /// where it comes with 200 and `errors`.
+    #[must_use]
+    pub fn answer(&self, id: &RequestId, graphql: Option<&str>) -> Response<Outbound> {
+        let Face { status, code, retry_after } = self.face();
+        let sentence = match self {
+            Self::Adrift(_) => format!("{self} (request {id})"),
+            Self::OverLimit(_)
+            | Self::Journal(_)
+            | Self::Unauthenticated(_)
+            | Self::Misread(_)
+            | Self::Body(_)
+            | Self::Denied(_)
+            | Self::Broken(_)
+            | Self::Fact(_)
+            | Self::Upstream(_)
+            | Self::Unreadable(_) => self.to_string(),
+        };
+        let refused = matches!(status, StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST);
+        let (status, body) = match graphql.filter(|_| refused) {
+            Some(root) => {
+                let data =
+                    if root.is_empty() { serde_json::Value::Null } else { serde_json::json!({ root: null }) };
+                (StatusCode::OK, serde_json::json!({ "data": data, "errors": [sentence] }))
+            }
+            None => (status, serde_json::json!({ "error_code": code, "message": sentence })),
+        };
+        let mut response = Response::new(full(body.to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(X_REQUEST_ID, id.header_value());
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sekisho\""));
+            headers.append(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"sekisho\", charset=\"UTF-8\""),
+            );
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        if matches!(self, Self::Body(_)) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

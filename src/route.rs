@@ -1,0 +1,275 @@
+//! What does this request do? Read exactly as MLflow would read it, or not at all.
+//!
+//! [`find()`] looks at method and path alone, so that an unknown route costs nothing; [`read()`] reads the parameters that
+//! the row describes; [`write`] puts down what was understood. The caller's own bytes of path, query and JSON go no
+//! further than this room.
+
+pub mod artifact_path;
+pub mod coverage;
+pub mod demand;
+mod find;
+pub mod graphql;
+pub mod json;
+pub mod message;
+pub mod schema;
+pub mod table;
+pub mod target;
+mod words;
+pub mod write;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, header};
+
+use crate::operation::Access;
+
+pub use find::Found;
+
+use demand::Demands;
+use graphql::Asked;
+use json::JsonError;
+use message::{Message, MessageError};
+use schema::Schema;
+use table::Form;
+use target::{Path, Query, TargetError};
+
+/// Why a request is not one that sekisho and MLflow read alike.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Misread {
+    /// No row for method and path.
+    #[error("no such endpoint: {0}")]
+    NoRoute(String),
+    /// The request target.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The JSON body.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// The parameters.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// A parameter that decides is not there.
+    #[error("missing value for required parameter `{0}`")]
+    Missing(&'static str),
+    /// A model's name that MLflow would refuse, or that could not be written into a record.
+    #[error("`{0}` is no model name: it must not hold `/`, `:` or control characters, nor be `.` or `..`")]
+    ModelName(&'static str),
+    /// A version is a positive whole number.
+    #[error("`version` must be a positive whole number without sign, zeros in front or blanks")]
+    Version,
+    /// A stage that the house does not have.
+    #[error("`stage` must be one of {}", crate::operation::STAGES.join(", "))]
+    Stage,
+    /// Path and parameters name different things.
+    #[error("the path and the parameter `{0}` name different things")]
+    Disagree(String),
+    /// An artifact path with more than one meaning.
+    #[error("`{0}`: {1}")]
+    ArtifactPath(String, artifact_path::ArtifactPathError),
+    /// A body where there is none to be read.
+    #[error("this request has no body")]
+    Body,
+    /// Parameters in the query of a request that is read from its body.
+    #[error("the parameter `{0}` belongs into the JSON body")]
+    InQuery(String),
+    /// A name that is twice in the query.
+    #[error("`{0}` is twice in the query")]
+    Doubled(String),
+    /// Not JSON by its content type.
+    #[error("the Content-Type must be application/json")]
+    ContentType,
+    /// A header is missing, unreadable or there twice.
+    #[error("the header `{0}` must be there once")]
+    Header(&'static str),
+    /// A workspace is named; sekisho guards servers without workspaces.
+    #[error("workspaces are not served here: leave out the header `x-mlflow-workspace`")]
+    Workspace,
+    /// A GraphQL document that is not one of the web page's.
+    #[error("GraphQL: {0}")]
+    Graphql(&'static str),
+}
+
+/// What a request does, and everything that was read of it.
+#[derive(Debug)]
+pub struct Operation {
+    /// The row, and what the path holds.
+    pub found: Found,
+    /// The parameters.
+    pub parameters: Parameters,
+    /// What it demands.
+    pub demands: Demands,
+}
+
+/// Parameters by the row's [`Form`].
+#[derive(Debug)]
+pub enum Parameters {
+    /// None.
+    None,
+    /// MLflow's message.
+    Message(Message),
+    /// Free pairs and free JSON, written anew.
+    Free(Query, Option<String>),
+    /// A file that streams; it is not read.
+    Upload,
+    /// A small file and the message in the query.
+    SmallFile(Message, Bytes),
+    /// OTLP spans as they are: nothing in them decides.
+    Spans(Bytes),
+    /// A GraphQL document.
+    Graphql(Asked),
+}
+
+impl Operation {
+    /// The message, where there is one.
+    #[must_use]
+    pub fn message(&self) -> Option<&Message> {
+        match &self.parameters {
+            Parameters::Message(message) | Parameters::SmallFile(message, _) => Some(message),
+            Parameters::None
+            | Parameters::Free(..)
+            | Parameters::Upload
+            | Parameters::Spans(_)
+            | Parameters::Graphql(_) => None,
+        }
+    }
+
+    /// Whether it changes anything.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        self.found.row.access == Access::Write
+    }
+}
+
+/// The row for a request's method and path, below `static_prefix` or without it.
+pub fn find(
+    method: &Method,
+    uri: &Uri,
+    is_http2: bool,
+    static_prefix: Option<&str>,
+) -> Result<Found, Misread> {
+    let path = Path::read(uri, is_http2)?;
+    let below = static_prefix.and_then(|prefix| path.below(prefix));
+    let found = find::find(method, below.as_ref().unwrap_or(&path));
+    found.ok_or_else(|| Misread::NoRoute(format!("{} {}", shortened(method.as_str()), shortened(uri.path()))))
+}
+
+/// Reads a request's parameters. `body` is what was sent, or nothing for a row whose file streams.
+pub fn read(found: Found, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Result<Operation, Misread> {
+    refuse_workspace(headers)?;
+    let query = Query::read(uri.query())?;
+    if let Form::Graphql = found.row.form {
+        json_content_type(headers, &found, &body)?;
+        if found.row.reads_query() {
+            return Err(Misread::Graphql("documents are sent by POST"));
+        }
+        let (asked, demands) = graphql::read(&body)?;
+        return Ok(Operation { found, parameters: Parameters::Graphql(asked), demands });
+    }
+    let parameters = parameters(&found, query, headers, body)?;
+    let nothing = Message::default();
+    let message = match &parameters {
+        Parameters::Message(message) | Parameters::SmallFile(message, _) => message,
+        Parameters::None
+        | Parameters::Free(..)
+        | Parameters::Upload
+        | Parameters::Spans(_)
+        | Parameters::Graphql(_) => &nothing,
+    };
+    agree(&found, message)?;
+    let demands = demand::of(&demand::Parts { found: &found, message, headers })?;
+    Ok(Operation { found, parameters, demands })
+}
+
+fn parameters(found: &Found, query: Query, headers: &HeaderMap, body: Bytes) -> Result<Parameters, Misread> {
+    Ok(match found.row.form {
+        Form::Nothing => Parameters::None,
+        Form::Upload => Parameters::Upload,
+        Form::Spans | Form::Graphql => Parameters::Spans(body),
+        Form::SmallFile(name) => Parameters::SmallFile(Message::of_query(schema(name)?, &query)?, body),
+        Form::Message(name) if found.row.reads_query() => {
+            Parameters::Message(Message::of_query(schema(name)?, &query)?)
+        }
+        Form::Message(name) => {
+            let schema = schema(name)?;
+            if let Some((name, _)) = query.pairs().find(|(name, _)| schema.field_by_any_name(name).is_some())
+            {
+                return Err(Misread::InQuery(shortened(name)));
+            }
+            json_content_type(headers, found, &body)?;
+            Parameters::Message(Message::of_json(schema, &body)?)
+        }
+        Form::Free => {
+            if let Some(name) = query.doubled() {
+                return Err(Misread::Doubled(shortened(name)));
+            }
+            json_content_type(headers, found, &body)?;
+            let mut written = String::new();
+            let body =
+                json::Raw::of_body(&body)?.map(|raw| raw.rewrite(&mut written, json::DEEPEST)).transpose()?;
+            Parameters::Free(query, body.map(|()| written))
+        }
+    })
+}
+
+fn schema(name: &'static str) -> Result<&'static Schema, Misread> {
+    Schema::named(name).ok_or(Misread::Missing(name))
+}
+
+/// MLflow asks for the type on POST and PUT alone (`server/validation.py`) and parses any; here a body that is not
+/// declared as JSON is no JSON.
+fn json_content_type(headers: &HeaderMap, found: &Found, body: &Bytes) -> Result<(), Misread> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (None, None) if body.is_empty() || found.row.verb == table::Verb::Delete => Ok(()),
+        (Some(_), None) if body.is_empty() => Ok(()),
+        (Some(value), None) => {
+            let text = value.to_str().map_err(|_| Misread::ContentType)?;
+            let (kind, rest) = text.split_once(';').unwrap_or((text, ""));
+            let rest = rest.trim().to_ascii_lowercase();
+            let utf8 = rest.is_empty()
+                || matches!(rest.as_str(), "charset=utf-8" | "charset=\"utf-8\"" | "charset=utf8");
+            let json = kind.trim().eq_ignore_ascii_case("application/json");
+            if json && utf8 { Ok(()) } else { Err(Misread::ContentType) }
+        }
+        _ => Err(Misread::ContentType),
+    }
+}
+
+/// MLflow reads some objects from the path and some from a parameter of the same name; they must be one.
+fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
+    for (name, text) in found.params() {
+        if message.has(name) && message.text(name) != Some(text) {
+            return Err(Misread::Disagree(name.to_owned()));
+        }
+    }
+    for name in ["path", "artifact_path", "artifact_file_path", "artifact_directory_path"] {
+        if let Some(path) = found.param(name).or(message.text(name)) {
+            artifact_path::check(path).map_err(|error| Misread::ArtifactPath(name.to_owned(), error))?;
+        }
+    }
+    let plain = |text: &str| {
+        text.len() <= 18
+            && !text.starts_with('0')
+            && !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let counts =
+        found.row.path.starts_with("model-versions/") || found.row.path.starts_with("registered-models/");
+    if counts && message.has("version") && !message.text("version").is_some_and(plain) {
+        return Err(Misread::Version);
+    }
+    Ok(())
+}
+
+/// A non-empty workspace selects another tenant (`server/fastapi_app.py`), in whose names nothing here was decided.
+fn refuse_workspace(headers: &HeaderMap) -> Result<(), Misread> {
+    let named =
+        headers.get_all("x-mlflow-workspace").iter().any(|value| !value.as_bytes().trim_ascii().is_empty());
+    if named { Err(Misread::Workspace) } else { Ok(()) }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(120).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! From a row's needs and what was read of the request to demands on named objects.
+
+use http::HeaderMap;
+
+use crate::operation::{Demand, Object, Permission, house_stage};
+
+use super::Misread;
+use super::artifact_path;
+use super::find::Found;
+use super::message::Message;
+use super::table::{Need, Target};
+
+/// A permission on something whose object the request does not name. MLflow must be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// What is asked for.
+    pub permission: Permission,
+    /// What must be found out.
+    pub unknown: Unknown,
+}
+
+/// What a request leaves open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The experiment of a run.
+    Run(String),
+    /// The experiment of a logged model.
+    LoggedModel(String),
+    /// The experiment of a trace.
+    Trace(String),
+    /// The stage in which a version is now: model and version.
+    StageLeft(String, String),
+}
+
+/// What an operation demands: at once, and after asking.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// On objects that the request names.
+    pub at_once: Vec<Demand>,
+    /// On objects that it does not.
+    pub pending: Vec<Pending>,
+}
+
+/// Everything of a request that a need may look at.
+pub(super) struct Parts<'a> {
+    pub(super) found: &'a Found,
+    pub(super) message: &'a Message,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// The header that names the experiment of OTLP spans (`server/otel_api.py`).
+pub const EXPERIMENT_HEADER: &str = "x-mlflow-experiment-id";
+
+pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
+    let mut demands = Demands::default();
+    for need in parts.found.row.needs {
+        demands.add(need, parts)?;
+    }
+    let tracking = parts.found.row.needs.iter().find_map(|need| match need {
+        Need::On(permission, target) if target.is_tracking() => Some(*permission),
+        Need::On(..)
+        | Need::SignedIn
+        | Need::Tag
+        | Need::Tags
+        | Need::Transition
+        | Need::Listing(..)
+        | Need::Tree(..)
+        | Need::Graphql => None,
+    });
+    if let Some(permission) = tracking.filter(|_| demands.at_once.is_empty() && demands.pending.is_empty()) {
+        demands.at_once.push(Demand::new(permission, Object::EveryExperiment));
+    }
+    Ok(demands)
+}
+
+impl Target {
+    fn is_tracking(self) -> bool {
+        !matches!(self, Self::Model(_) | Self::Alias | Self::SomeModel | Self::Server)
+    }
+}
+
+impl Demands {
+    fn add(&mut self, need: &Need, parts: &Parts<'_>) -> Result<(), Misread> {
+        match *need {
+            Need::SignedIn | Need::Graphql => {}
+            Need::On(permission, target) => self.on(permission, target, parts)?,
+            Need::Tag => {
+                let key = parts.required("key")?;
+                self.tag(parts.model("name")?, key);
+            }
+            Need::Tags => {
+                let model = parts.model("name")?;
+                for tag in parts.message.messages("tags") {
+                    let key = tag.text("key").ok_or(Misread::Missing("tags.key"))?;
+                    self.tag(model, key);
+                }
+            }
+            Need::Transition => self.transition(parts)?,
+            Need::Listing(permission, field) => match parts.text(field) {
+                None => self.push(Permission::Admin, Object::Server),
+                Some(path) => self.push(permission, file(path)),
+            },
+            Need::Tree(permission, field) => match parts.required(field)? {
+                path if path.contains('/') => self.push(permission, file(path)),
+                _ => self.push(Permission::Admin, Object::Server),
+            },
+        }
+        Ok(())
+    }
+
+    fn on(&mut self, permission: Permission, target: Target, parts: &Parts<'_>) -> Result<(), Misread> {
+        let message = parts.message;
+        match target {
+            Target::Model(field) => self.push(permission, Object::Model(parts.model(field)?.into())),
+            Target::Alias => {
+                let (model, alias) = (parts.model("name")?, parts.required("alias")?);
+                self.push(permission, Object::Alias(model.into(), alias.into()));
+            }
+            Target::SomeModel => self.push(permission, Object::SomeModel),
+            Target::Server => self.push(permission, Object::Server),
+            Target::Everywhere => self.push(permission, Object::EveryExperiment),
+            Target::Experiment(field) => self.experiments(permission, parts.text(field)),
+            Target::Experiments(field) => self.experiments(permission, message.texts(field)),
+            Target::File(field) => self.push(permission, file(parts.required(field)?)),
+            Target::SpansHeader => {
+                let mut sent = parts.headers.get_all(EXPERIMENT_HEADER).iter();
+                match (sent.next().map(http::HeaderValue::to_str), sent.next()) {
+                    (Some(Ok(id)), None) => self.experiments(permission, Some(id)),
+                    _ => return Err(Misread::Header(EXPERIMENT_HEADER)),
+                }
+            }
+            Target::Run => {
+                let id = parts.text("run_id").or(parts.text("run_uuid"));
+                self.ask(permission, id, Unknown::Run);
+            }
+            Target::Runs(field) => self.ask(permission, message.texts(field), Unknown::Run),
+            Target::LoggedModel(field) => self.ask(permission, parts.text(field), Unknown::LoggedModel),
+            Target::Trace(field) => self.ask(permission, parts.text(field), Unknown::Trace),
+            Target::Traces(field) => self.ask(permission, message.texts(field), Unknown::Trace),
+            Target::Locations => {
+                for location in message.messages("locations") {
+                    self.location(permission, location);
+                }
+            }
+            Target::StartedTrace => {
+                let trace = message.message("trace").and_then(|trace| trace.message("trace_info"));
+                if let Some(location) = trace.and_then(|info| info.message("trace_location")) {
+                    self.location(permission, location);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn location(&mut self, permission: Permission, location: &Message) {
+        match location.message("mlflow_experiment").and_then(|experiment| experiment.text("experiment_id")) {
+            Some(id) => self.experiments(permission, Some(id)),
+            None => self.push(permission, Object::EveryExperiment),
+        }
+    }
+
+    fn experiments<'a>(&mut self, permission: Permission, ids: impl IntoIterator<Item = &'a str>) {
+        for id in ids {
+            self.push(permission, experiment(id));
+        }
+    }
+
+    fn ask<'a>(
+        &mut self,
+        permission: Permission,
+        ids: impl IntoIterator<Item = &'a str>,
+        unknown: impl Fn(String) -> Unknown,
+    ) {
+        for id in ids {
+            self.pending.push(Pending { permission, unknown: unknown(id.to_owned()) });
+        }
+    }
+
+    fn tag(&mut self, model: &str, key: &str) {
+        let permission =
+            if key.starts_with("evidence.") { Permission::EvidenceWrite } else { Permission::MetadataWrite };
+        self.push(permission, Object::Tag(model.into(), key.into()));
+    }
+
+    fn transition(&mut self, parts: &Parts<'_>) -> Result<(), Misread> {
+        let (model, version) = (parts.model("name")?, parts.required("version")?);
+        let entered = house_stage(parts.required("stage")?).ok_or(Misread::Stage)?;
+        let stages =
+            [Some(entered), parts.message.is_true("archive_existing_versions").then_some("Archived")];
+        for stage in stages.into_iter().flatten() {
+            self.push(Permission::StageTransition, Object::Stage(model.into(), stage.into()));
+        }
+        let unknown = Unknown::StageLeft(model.to_owned(), version.to_owned());
+        self.pending.push(Pending { permission: Permission::StageTransition, unknown });
+        Ok(())
+    }
+
+    fn push(&mut self, permission: Permission, object: Object) {
+        let demand = Demand::new(permission, object);
+        if !self.at_once.contains(&demand) {
+            self.at_once.push(demand);
+        }
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn text(&self, field: &str) -> Option<&'a str> {
+        self.found.param(field).or(self.message.text(field))
+    }
+
+    fn required(&self, field: &'static str) -> Result<&'a str, Misread> {
+        self.text(field).ok_or(Misread::Missing(field))
+    }
+
+    /// A model's name. `/` and `:` are refused by MLflow too (`utils/validation.py`); control characters are ours.
+    fn model(&self, field: &'static str) -> Result<&'a str, Misread> {
+        let name = self.required(field)?;
+        let sound = !name.chars().any(|letter| letter.is_control() || letter == '/' || letter == ':');
+        if sound && name != "." && name != ".." { Ok(name) } else { Err(Misread::ModelName(field)) }
+    }
+}
+
+/// The object of an experiment's id; one that is no plain id is nobody's.
+#[must_use]
+pub fn experiment(id: &str) -> Object {
+    let plain = !id.is_empty()
+        && id.len() <= 64
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if plain { Object::Experiment(id.into()) } else { Object::EveryExperiment }
+}
+
+fn file(path: &str) -> Object {
+    artifact_path::experiment(path).map_or(Object::EveryExperiment, experiment)
+}

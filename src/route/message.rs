@@ -1,0 +1,418 @@
+//! A request message as it was understood, and the one form in which it is written down again.
+//!
+//! MLflow swallows protobuf's parse errors and acts on the half that was read before them (`server/handlers.py`
+//! `_get_request_message`), so whatever protobuf would stumble over is refused here.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+
+use super::json::{self, DEEPEST, JsonError, Raw, Shape};
+use super::schema::{Field, Kind, Schema};
+use super::target::Query;
+
+/// What was read of a request's parameters, in the caller's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    fields: Vec<(&'static str, Value)>,
+    /// How many parameters were left out because MLflow knows none of that name.
+    pub dropped: usize,
+}
+
+/// What one field holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// A number, `true` or `false`, or free JSON: written as it will be sent.
+    Written(String),
+    /// A message inside the message.
+    Message(Message),
+    /// A list.
+    List(Vec<Value>),
+}
+
+/// Why parameters are not what MLflow's message for the route holds.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum MessageError {
+    /// The JSON itself.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// A value of the wrong kind.
+    #[error("the value of `{0}` must be {1}")]
+    Kind(String, &'static str),
+    /// A field in both spellings, or a scalar that a query has twice.
+    #[error("`{0}` is there twice")]
+    Twice(String),
+    /// Two fields of which only one may be there.
+    #[error("`{0}` and another of its alternatives are both there")]
+    OneOf(String),
+    /// Two fields that name the same thing name different ones.
+    #[error("`{0}` and `{1}` name different things")]
+    Disagree(&'static str, &'static str),
+}
+
+impl Message {
+    /// Reads a JSON body; none is an empty message.
+    pub fn of_json(schema: &Schema, body: &[u8]) -> Result<Self, MessageError> {
+        let message = match Raw::of_body(body)? {
+            Some(raw) => read(schema, raw, DEEPEST, "")?,
+            None => Self::default(),
+        };
+        message.settle()?;
+        Ok(message)
+    }
+
+    /// Reads a query, in which MLflow knows the names of the `.proto` file alone.
+    pub fn of_query(schema: &Schema, query: &Query) -> Result<Self, MessageError> {
+        let mut message = Self::default();
+        for (name, text) in query.pairs() {
+            let Some(field) = schema.field(name) else {
+                message.dropped += 1;
+                continue;
+            };
+            let value = query_value(field, text)?;
+            match message.fields.iter_mut().find(|(known, _)| *known == field.name) {
+                None if field.repeated => message.fields.push((field.name, Value::List(vec![value]))),
+                None => message.fields.push((field.name, value)),
+                Some((_, Value::List(list))) if field.repeated => list.push(value),
+                Some(_) => return Err(MessageError::Twice(field.name.to_owned())),
+            }
+        }
+        message.settle()?;
+        Ok(message)
+    }
+
+    /// A field's string, unless it is absent, empty or something else.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.value(name)? {
+            Value::Text(text) if !text.is_empty() => Some(text),
+            Value::Text(_) | Value::Written(_) | Value::Message(_) | Value::List(_) => None,
+        }
+    }
+
+    /// The strings of a list field.
+    pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.list(name).iter().filter_map(|item| match item {
+            Value::Text(text) => Some(text.as_str()),
+            Value::Written(_) | Value::Message(_) | Value::List(_) => None,
+        })
+    }
+
+    /// The messages of a list field.
+    pub fn messages(&self, name: &str) -> impl Iterator<Item = &Self> {
+        self.list(name).iter().filter_map(|item| match item {
+            Value::Message(message) => Some(message),
+            Value::Text(_) | Value::Written(_) | Value::List(_) => None,
+        })
+    }
+
+    /// The message in a field.
+    #[must_use]
+    pub fn message(&self, name: &str) -> Option<&Self> {
+        match self.value(name)? {
+            Value::Message(message) => Some(message),
+            Value::Text(_) | Value::Written(_) | Value::List(_) => None,
+        }
+    }
+
+    /// Whether a field is `true`.
+    #[must_use]
+    pub fn is_true(&self, name: &str) -> bool {
+        matches!(self.value(name), Some(Value::Written(written)) if written == "true")
+    }
+
+    /// Whether the field is there at all.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// Writes another string into a field that is there.
+    pub fn replace_text(&mut self, name: &str, text: &str) {
+        for (known, value) in &mut self.fields {
+            if *known == name {
+                *value = Value::Text(text.to_owned());
+            }
+        }
+    }
+
+    /// Whether nothing is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// The message as JSON, in the spelling of the `.proto` file.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out);
+        out
+    }
+
+    /// The message as a query, percent-encoded by the rules of forms.
+    #[must_use]
+    pub fn to_query(&self) -> String {
+        let mut out = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.fields {
+            match value {
+                Value::List(list) => list.iter().filter_map(Value::scalar).for_each(|text| {
+                    out.append_pair(name, text);
+                }),
+                Value::Text(_) | Value::Written(_) | Value::Message(_) => {
+                    if let Some(text) = value.scalar() {
+                        out.append_pair(name, text);
+                    }
+                }
+            }
+        }
+        out.finish()
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    fn list(&self, name: &str) -> &[Value] {
+        match self.value(name) {
+            Some(Value::List(list)) => list,
+            Some(Value::Text(_) | Value::Written(_) | Value::Message(_)) | None => &[],
+        }
+    }
+
+    /// Clients send `run_id` and `run_uuid` together; MLflow takes one of them, which one depends on the route.
+    fn settle(&self) -> Result<(), MessageError> {
+        match (self.value("run_id"), self.value("run_uuid")) {
+            (Some(one), Some(other)) if one != other => Err(MessageError::Disagree("run_id", "run_uuid")),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        let Ok(()) =
+            json::write_object(out, self.fields.iter().map(|(name, value)| (name, value)), write_value);
+    }
+}
+
+impl Value {
+    fn scalar(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Written(text) => Some(text),
+            Self::Message(_) | Self::List(_) => None,
+        }
+    }
+}
+
+fn write_value(out: &mut String, value: &Value) -> Result<(), std::convert::Infallible> {
+    match value {
+        Value::Text(text) => json::write_text(out, text),
+        Value::Written(written) => out.push_str(written),
+        Value::Message(message) => message.write(out),
+        Value::List(list) => json::write_list(out, list, write_value)?,
+    }
+    Ok(())
+}
+
+fn read(schema: &Schema, raw: Raw<'_>, depth: usize, at: &str) -> Result<Message, MessageError> {
+    let deeper = depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
+    let mut message = Message::default();
+    for (name, raw) in raw.members()? {
+        let Some(field) = schema.field_by_any_name(&name) else {
+            message.dropped += 1;
+            continue;
+        };
+        let mut place = at.to_owned();
+        let _ = write!(place, "{}{}", if at.is_empty() { "" } else { "." }, field.name);
+        if message.has(field.name) {
+            return Err(MessageError::Twice(place));
+        }
+        if raw.shape() == Shape::Null && field.kind != Kind::Any {
+            continue;
+        }
+        let taken = |group| {
+            message.fields.iter().any(|(name, _)| schema.field(name).and_then(|f| f.one_of) == Some(group))
+        };
+        if field.one_of.is_some_and(taken) {
+            return Err(MessageError::OneOf(place));
+        }
+        let value = if field.repeated {
+            list(field, raw, deeper, &place)?
+        } else {
+            single(field.kind, raw, deeper, &place)?
+        };
+        if let Value::Message(inner) = &value {
+            message.dropped += inner.dropped;
+        }
+        message.fields.push((field.name, value));
+    }
+    Ok(message)
+}
+
+fn list(field: &Field, raw: Raw<'_>, depth: usize, place: &str) -> Result<Value, MessageError> {
+    if raw.shape() != Shape::List {
+        return Err(MessageError::Kind(place.to_owned(), "a list"));
+    }
+    let items = raw.items()?.into_iter().map(|item| single(field.kind, item, depth, place));
+    Ok(Value::List(items.collect::<Result<_, _>>()?))
+}
+
+fn single(kind: Kind, raw: Raw<'_>, depth: usize, place: &str) -> Result<Value, MessageError> {
+    let wrong = |expected| Err(MessageError::Kind(place.to_owned(), expected));
+    let shape = raw.shape();
+    match kind {
+        Kind::Any => {
+            let mut out = String::new();
+            raw.rewrite(&mut out, depth)?;
+            Ok(Value::Written(out))
+        }
+        Kind::Message(name) => match (shape, Schema::named(name)) {
+            (Shape::Object, Some(schema)) => Ok(Value::Message(read(schema, raw, depth, place)?)),
+            _ => wrong("an object"),
+        },
+        Kind::Map => map(raw, place),
+        Kind::Bool if shape == Shape::Bool => Ok(Value::Written(raw.written().to_owned())),
+        Kind::Bool => wrong("true or false"),
+        Kind::Text if shape == Shape::Text => Ok(Value::Text(raw.text()?)),
+        Kind::Integer(..) | Kind::Double | Kind::Enum(_) if shape == Shape::Number => {
+            let written = json::in_range(raw.written())?;
+            let sound = number_fits(kind, written);
+            if sound { Ok(Value::Written(written.to_owned())) } else { wrong(expectation(kind)) }
+        }
+        Kind::Text
+        | Kind::Integer(..)
+        | Kind::Double
+        | Kind::Enum(_)
+        | Kind::Bytes
+        | Kind::Timestamp
+        | Kind::Duration
+        | Kind::FieldMask => {
+            if shape != Shape::Text {
+                return wrong(expectation(kind));
+            }
+            let text = raw.text()?;
+            if text_fits(kind, &text) { Ok(Value::Text(text)) } else { wrong(expectation(kind)) }
+        }
+    }
+}
+
+fn map(raw: Raw<'_>, place: &str) -> Result<Value, MessageError> {
+    if raw.shape() != Shape::Object {
+        return Err(MessageError::Kind(place.to_owned(), "an object"));
+    }
+    let mut out = String::new();
+    json::write_object(&mut out, raw.members()?, |out, value| {
+        if value.shape() != Shape::Text {
+            return Err(MessageError::Kind(place.to_owned(), "an object of strings"));
+        }
+        json::write_text(out, &value.text()?);
+        Ok(())
+    })?;
+    Ok(Value::Written(out))
+}
+
+fn query_value(field: &Field, text: &str) -> Result<Value, MessageError> {
+    let fits = match field.kind {
+        Kind::Text => true,
+        Kind::Bool => text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
+        Kind::Integer(..)
+        | Kind::Double
+        | Kind::Bytes
+        | Kind::Timestamp
+        | Kind::Duration
+        | Kind::FieldMask
+        | Kind::Map
+        | Kind::Any
+        | Kind::Enum(_)
+        | Kind::Message(_) => text_fits(field.kind, text),
+    };
+    if fits {
+        Ok(Value::Text(text.to_owned()))
+    } else {
+        Err(MessageError::Kind(field.name.to_owned(), expectation(field.kind)))
+    }
+}
+
+fn number_fits(kind: Kind, written: &str) -> bool {
+    match kind {
+        Kind::Integer(least, most) => {
+            let whole = written.split_once('.').map_or(written, |(whole, zeros)| {
+                if zeros.bytes().all(|byte| byte == b'0') { whole } else { written }
+            });
+            whole.parse().is_ok_and(|number: i128| (least..=most).contains(&number))
+        }
+        Kind::Enum(values) => written.parse().is_ok_and(|number| values.has_number(number)),
+        Kind::Double => true,
+        Kind::Text
+        | Kind::Bool
+        | Kind::Bytes
+        | Kind::Timestamp
+        | Kind::Duration
+        | Kind::FieldMask
+        | Kind::Map
+        | Kind::Any
+        | Kind::Message(_) => false,
+    }
+}
+
+/// Whether a string is one that protobuf's JSON mapping reads as this kind, and that nobody reads otherwise.
+fn text_fits(kind: Kind, text: &str) -> bool {
+    let digits = || text.strip_prefix('-').unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit());
+    match kind {
+        Kind::Text => true,
+        Kind::Integer(..) => !text.is_empty() && digits() && number_fits(kind, text),
+        Kind::Double => {
+            matches!(text, "NaN" | "Infinity" | "-Infinity")
+                || (serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
+                    && json::in_range(text).is_ok())
+        }
+        Kind::Enum(values) => {
+            values.has_name(text) || (digits() && text.parse().is_ok_and(|number| values.has_number(number)))
+        }
+        Kind::Bytes => base64::engine::general_purpose::STANDARD.decode(text).is_ok(),
+        Kind::Timestamp => is_timestamp(text),
+        Kind::Duration => is_duration(text),
+        Kind::FieldMask => {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b','))
+        }
+        Kind::Bool | Kind::Map | Kind::Any | Kind::Message(_) => false,
+    }
+}
+
+fn is_timestamp(text: &str) -> bool {
+    let shape = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'T' | b'Z' | b'+'));
+    shape && text.len() >= 20 && text.len() <= 35 && text.parse::<jiff::Timestamp>().is_ok()
+}
+
+fn is_duration(text: &str) -> bool {
+    let Some(seconds) = text.strip_suffix('s') else { return false };
+    let seconds = seconds.strip_prefix('-').unwrap_or(seconds);
+    let (whole, nanos) = seconds.split_once('.').unwrap_or((seconds, "0"));
+    let digits = |part: &str, most: usize| {
+        !part.is_empty() && part.len() <= most && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    digits(whole, 11) && digits(nanos, 9)
+}
+
+fn expectation(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "a string",
+        Kind::Bool => "true or false",
+        Kind::Integer(..) => "an integer in range",
+        Kind::Double => "a number",
+        Kind::Bytes => "base64",
+        Kind::Timestamp => "an RFC 3339 time",
+        Kind::Duration => "a duration such as \"1.5s\"",
+        Kind::FieldMask => "a field mask",
+        Kind::Map => "an object of strings",
+        Kind::Any => "JSON",
+        Kind::Enum(_) => "one of the values that MLflow knows",
+        Kind::Message(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests;

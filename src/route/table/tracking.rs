@@ -1,0 +1,43 @@
+//! Experiments, runs, metrics and logged models (`protos/service.proto`).
+
+use super::words::*;
+
+#[rustfmt::skip]
+pub(super) const ROWS: &[Row] = &[
+    row(POST, V2, "experiments/create", Message("CreateExperiment"), &[on(TrackingWrite, Everywhere)], Write),
+    row(POST, V2, "experiments/delete", Message("DeleteExperiment"), &[on(TrackingDelete, Experiment("experiment_id"))], Write),
+    row(POST, V2, "experiments/delete-experiment-tag", Message("DeleteExperimentTag"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
+    row(GET, V2, "experiments/get", Message("GetExperiment"), &[on(TrackingRead, Experiment("experiment_id"))], Read),
+    row(GET, V2, "experiments/get-by-name", Message("GetExperimentByName"), &[on(TrackingRead, Everywhere)], Read),
+    row(POST, V2, "experiments/restore", Message("RestoreExperiment"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
+    row(GET, V2, "experiments/search", Message("SearchExperiments"), &[on(TrackingRead, Everywhere)], Read),
+    row(POST, V2, "experiments/search", Message("SearchExperiments"), &[on(TrackingRead, Everywhere)], Read),
+    row(POST, Ajax2, "experiments/search-datasets", Message("SearchDatasets"), &[on(TrackingRead, Experiments("experiment_ids"))], Read),
+    row(POST, V2, "experiments/set-experiment-tag", Message("SetExperimentTag"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
+    row(POST, V2, "experiments/update", Message("UpdateExperiment"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
+    row(POST, V2, "logged-models", Message("CreateLoggedModel"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
+    row(POST, V2, "logged-models/search", Message("SearchLoggedModels"), &[on(TrackingRead, Experiments("experiment_ids"))], Read),
+    row(DELETE, V2, "logged-models/{model_id}", Message("DeleteLoggedModel"), &[on(TrackingDelete, LoggedModel("model_id"))], Write),
+    row(GET, V2, "logged-models/{model_id}", Message("form.GetLoggedModel"), &[on(TrackingRead, LoggedModel("model_id"))], Read),
+    row(PATCH, V2, "logged-models/{model_id}", Message("FinalizeLoggedModel"), &[on(TrackingWrite, LoggedModel("model_id"))], Write),
+    row(POST, V2, "logged-models/{model_id}/params", Message("LogLoggedModelParamsRequest"), &[on(TrackingWrite, LoggedModel("model_id"))], Write),
+    row(PATCH, V2, "logged-models/{model_id}/tags", Message("SetLoggedModelTags"), &[on(TrackingWrite, LoggedModel("model_id"))], Write),
+    row(DELETE, V2, "logged-models/{model_id}/tags/{tag_key}", Message("DeleteLoggedModelTag"), &[on(TrackingWrite, LoggedModel("model_id"))], Write),
+    row(GET, V2, "metrics/get-history", Message("GetMetricHistory"), &[on(TrackingRead, Run)], Read),
+    row(GET, Ajax2, "metrics/get-history-bulk", Message("form.GetMetricHistoryBulk"), &[on(TrackingRead, Runs("run_id"))], Read),
+    row(GET, V2, "metrics/get-history-bulk-interval", Message("GetMetricHistoryBulkInterval"), &[on(TrackingRead, Runs("run_ids"))], Read),
+    row(POST, V2, "runs/create", Message("CreateRun"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
+    row(POST, V2, "runs/delete", Message("DeleteRun"), &[on(TrackingDelete, Run)], Write),
+    row(POST, V2, "runs/delete-tag", Message("DeleteTag"), &[on(TrackingWrite, Run)], Write),
+    row(GET, V2, "runs/get", Message("GetRun"), &[on(TrackingRead, Run)], Read),
+    row(POST, V2, "runs/log-batch", Message("LogBatch"), &[on(TrackingWrite, Run)], Write),
+    row(POST, V2, "runs/log-inputs", Message("LogInputs"), &[on(TrackingWrite, Run)], Write),
+    row(POST, V2, "runs/log-metric", Message("LogMetric"), &[on(TrackingWrite, Run), on(TrackingWrite, LoggedModel("model_id"))], Write),
+    row(POST, V2, "runs/log-model", Message("LogModel"), &[on(TrackingWrite, Run)], Write),
+    row(POST, V2, "runs/log-parameter", Message("LogParam"), &[on(TrackingWrite, Run)], Write),
+    row(POST, V2, "runs/outputs", Message("LogOutputs"), &[on(TrackingWrite, Run)], Write),
+    row(POST, V2, "runs/restore", Message("RestoreRun"), &[on(TrackingWrite, Run)], Write),
+    row(POST, V2, "runs/search", Message("SearchRuns"), &[on(TrackingRead, Experiments("experiment_ids"))], Read),
+    row(POST, V2, "runs/set-tag", Message("SetTag"), &[on(TrackingWrite, Run)], Write),
+    row(POST, V2, "runs/update", Message("UpdateRun"), &[on(TrackingWrite, Run)], Write),
+];

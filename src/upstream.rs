@@ -1,0 +1,330 @@
+//! The unmodified MLflow server: pooled connections, and errors that say how far a request came.
+
+mod body;
+mod connect;
+mod headers;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+use url::{Host, Url};
+
+pub use body::{CallerBody, OrderBody, Reply, ReplyError};
+use body::{Progress, Sending};
+use connect::{Connector, Served};
+
+use crate::listen::BoxError;
+
+/// Where MLflow is, and how long it is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where it is.
+    pub address: Address,
+    /// Until a connection stands, TLS included.
+    pub connect: Duration,
+    /// Until the response's head, counted from the last piece of the request that MLflow took.
+    pub head: Duration,
+    /// Between two pieces of the response's body.
+    pub body_stall: Duration,
+    /// How long an unused connection is kept. Less than uvicorn's own 5 s, so that we are the one who closes.
+    pub idle_in_pool: Duration,
+    /// The path of MLflow's health page: `/health` below `--static-prefix`.
+    pub health: String,
+    /// How long [`Upstream::probe`] waits.
+    pub probe: Duration,
+}
+
+/// Where MLflow listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `http://host:port` or `https://host:port`, nothing more.
+    Http(Url),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Settings {
+    /// Default of [`Settings::connect`].
+    pub const CONNECT: Duration = Duration::from_secs(3);
+    /// Default of [`Settings::head`].
+    pub const HEAD: Duration = Duration::from_secs(120);
+    /// Default of [`Settings::body_stall`].
+    pub const BODY_STALL: Duration = Duration::from_secs(120);
+    /// Default of [`Settings::idle_in_pool`].
+    pub const IDLE_IN_POOL: Duration = Duration::from_secs(4);
+    /// Default of [`Settings::probe`].
+    pub const PROBE: Duration = Duration::from_secs(2);
+
+    /// The shipped times, for an MLflow at `address`.
+    #[must_use]
+    pub fn at(address: Address) -> Self {
+        Self {
+            address,
+            connect: Self::CONNECT,
+            head: Self::HEAD,
+            body_stall: Self::BODY_STALL,
+            idle_in_pool: Self::IDLE_IN_POOL,
+            health: "/health".to_owned(),
+            probe: Self::PROBE,
+        }
+    }
+}
+
+/// What is to be asked of MLflow. Nothing of it is taken from a caller's request unread.
+#[derive(Debug)]
+pub struct Order {
+    /// The method.
+    pub method: Method,
+    /// Path and query in canonical form.
+    pub path_and_query: String,
+    /// The chosen headers; `Host`, lengths and what belongs to one connection are set here.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: OrderBody,
+    /// Whether it may be asked twice: GET and HEAD only.
+    pub repeatable: bool,
+}
+
+/// How far a request came. `Display` names no address; [`UpstreamError::detail`] does, for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// Not a byte of it reached MLflow.
+    #[error("mlflow cannot be reached")]
+    NotSent(#[source] BoxError),
+    /// It was sent, or may have been, and no answer came.
+    #[error("mlflow did not answer")]
+    Unanswered(#[source] BoxError),
+    /// The caller's own body broke off, stalled, or was not as long as announced. MLflow saw part of it.
+    #[error("the request's body broke off")]
+    CallerBroke(#[source] BoxError),
+    /// The order is no HTTP request: the path is too long, for one.
+    #[error("the request cannot be written as one for mlflow")]
+    Unwritable(#[source] BoxError),
+    /// The answer is larger than what [`collect`] was allowed to keep.
+    #[error("mlflow's answer is larger than {ceiling} bytes")]
+    ResponseTooLarge {
+        /// The ceiling in bytes.
+        ceiling: usize,
+    },
+    /// The answer's head came and its body broke off.
+    #[error("mlflow's answer broke off")]
+    CutShort(#[source] ReplyError),
+}
+
+impl UpstreamError {
+    /// The whole chain of causes, addresses included: for the log, never for a caller.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        let mut said = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            said = format!("{said}: {error}");
+            cause = error.source();
+        }
+        said
+    }
+}
+
+/// Why an upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// Only a scheme, a host and a port make an upstream.
+    #[error("`{0}` is not of the form `http://host:port`, `https://host:port` or `unix:/path`")]
+    NotAnOrigin(Url),
+    /// TLS cannot be set up.
+    #[error("cannot set up tls towards mlflow")]
+    Tls(#[source] rustls::Error),
+}
+
+/// A client of one MLflow server.
+#[derive(Debug)]
+pub struct Upstream {
+    settings: Settings,
+    scheme: Scheme,
+    authority: Authority,
+    pooled: Client<Connector, Sending>,
+    /// For the second try: connections of its own, so that it cannot meet another dead one.
+    fresh: Client<Connector, Sending>,
+}
+
+impl Upstream {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// The address is not an origin, or TLS cannot be set up.
+    pub fn new(settings: Settings) -> Result<Self, AddressError> {
+        let (scheme, authority) = origin(&settings.address)?;
+        let connector = Connector::new(&settings.address, settings.connect).map_err(AddressError::Tls)?;
+        let pooled = client(settings.idle_in_pool, usize::MAX, connector.clone());
+        let fresh = client(settings.idle_in_pool, 0, connector);
+        Ok(Self { settings, scheme, authority, pooled, fresh })
+    }
+
+    /// Sends an order and waits for the head of the answer. Redirects are answers like any other.
+    ///
+    /// A repeatable order whose connection turns out to be dead is sent once more on a new one.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; [`UpstreamError::NotSent`] only where that is certain.
+    pub async fn send(&self, order: Order) -> Result<Response<Reply>, UpstreamError> {
+        let Order { method, path_and_query, headers, body, repeatable } = order;
+        let uri = self.uri(&path_and_query)?;
+        let twice = repeatable && matches!(body, OrderBody::Empty);
+        let empty_write = body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method);
+        let request = |headers: HeaderMap| {
+            let mut request = Request::new(());
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = uri.clone();
+            *request.headers_mut() = headers::of_request(headers);
+            if empty_write {
+                // RFC 9110 section 8.6; hyper leaves it out.
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            request
+        };
+        let spare = twice.then(|| headers.clone());
+        match (self.once(&self.pooled, request(headers), body).await, spare) {
+            (
+                Err(Failed { connection_was_used: true, error: UpstreamError::Unanswered(_) }),
+                Some(headers),
+            ) => self
+                .once(&self.fresh, request(headers), OrderBody::Empty)
+                .await
+                .map_err(|failed| failed.error),
+            (answered, _) => answered.map_err(|failed| failed.error),
+        }
+    }
+
+    /// Whether MLflow says that it is well.
+    pub async fn probe(&self) -> bool {
+        let order = Order {
+            method: Method::GET,
+            path_and_query: self.settings.health.clone(),
+            headers: HeaderMap::new(),
+            body: OrderBody::Empty,
+            repeatable: true,
+        };
+        let answered = timeout(self.settings.probe, self.send(order)).await;
+        matches!(answered, Ok(Ok(response)) if response.status() == StatusCode::OK)
+    }
+
+    fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamError> {
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        uri.path_and_query(path_and_query).build().map_err(|error| UpstreamError::Unwritable(error.into()))
+    }
+
+    async fn once(
+        &self,
+        client: &Client<Connector, Sending>,
+        request: Request<()>,
+        body: OrderBody,
+    ) -> Result<Response<Reply>, Failed> {
+        let (body, progress) = Sending::new(body);
+        let sent = client.request(request.map(|()| body));
+        let answered = progress.or_stalled(self.settings.head, sent).await;
+        let response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(Failed::by(error, &progress)),
+            Err(stalled) => return Err(Failed::new(UpstreamError::Unanswered(stalled.into()))),
+        };
+        if response.status().is_informational() {
+            let source = format!("mlflow answered {}, which was not asked for", response.status());
+            return Err(Failed::new(UpstreamError::Unanswered(source.into())));
+        }
+        if let Some(connection) = response.extensions().get::<Served>() {
+            connection.used();
+        }
+        let (mut parts, body) = response.into_parts();
+        parts.extensions = http::Extensions::new();
+        headers::clean_response(&mut parts.headers, &self.scheme, &self.authority);
+        Ok(Response::from_parts(parts, Reply::new(body, self.settings.body_stall)))
+    }
+}
+
+/// Reads an answer's body of at most `ceiling` bytes.
+///
+/// # Errors
+/// It is larger, breaks off or stalls.
+pub async fn collect(mut body: Reply, ceiling: usize) -> Result<Bytes, UpstreamError> {
+    let mut whole = bytes::BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(UpstreamError::CutShort)?.into_data() else { continue };
+        if data.len() > ceiling - whole.len() {
+            return Err(UpstreamError::ResponseTooLarge { ceiling });
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+struct Failed {
+    error: UpstreamError,
+    connection_was_used: bool,
+}
+
+impl Failed {
+    fn new(error: UpstreamError) -> Self {
+        Self { error, connection_was_used: false }
+    }
+
+    fn by(error: legacy::Error, progress: &Progress) -> Self {
+        let connection_was_used = error.connect_info().is_some_and(Served::was_used);
+        let error = if let Some(broke) = progress.caller_broke() {
+            UpstreamError::CallerBroke(broke)
+        } else if error.is_connect() || never_began(&error) {
+            UpstreamError::NotSent(error.into())
+        } else {
+            UpstreamError::Unanswered(error.into())
+        };
+        Self { error, connection_was_used }
+    }
+}
+
+/// hyper says "canceled" of a request that it gives back whole, because its connection was gone before the first byte.
+fn never_began(error: &legacy::Error) -> bool {
+    error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<hyper::Error>())
+        .is_some_and(hyper::Error::is_canceled)
+}
+
+fn client(idle: Duration, most_idle: usize, connector: Connector) -> Client<Connector, Sending> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(idle)
+        .pool_max_idle_per_host(most_idle)
+        .build(connector)
+}
+
+fn origin(address: &Address) -> Result<(Scheme, Authority), AddressError> {
+    let url = match address {
+        // MLflow answers only hosts that it knows; this one it always does.
+        Address::Unix(_) => return Ok((Scheme::HTTP, Authority::from_static("localhost"))),
+        Address::Http(url) => url,
+    };
+    let scheme = match url.scheme() {
+        "http" => Scheme::HTTP,
+        "https" => Scheme::HTTPS,
+        _ => return Err(AddressError::NotAnOrigin(url.clone())),
+    };
+    let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    let authority =
+        url.host().filter(|_| bare && url.path() == "/" && url.fragment().is_none()).map(|host| {
+            let host: Host<String> = host.to_owned();
+            url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
+        });
+    let authority = authority.and_then(|text| Authority::try_from(text).ok());
+    authority.map(|authority| (scheme, authority)).ok_or_else(|| AddressError::NotAnOrigin(url.clone()))
+}
