@@ -53,7 +53,7 @@ class Place:
             "source_run_id": self.run,
             "experiment_id": self.experiment,
             "experiment_ids": [self.experiment],
-            "experiment_name": "seeded",
+            "experiment_name": self.model,
             "model_id": self.model_id,
             "model_ids": [self.model_id],
             "source": f"models:/{self.model_id}",
