@@ -1,3 +1,5 @@
+//! Messages as protobuf reads them, and what it would stumble over.
+
 use super::*;
 use proptest::prelude::*;
 

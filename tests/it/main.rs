@@ -1,0 +1,12 @@
+//! The whole proxy in process, between a caller and a stub of MLflow: real sockets, any port, no sleeps.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what a test's own scaffolding finds wrong ends the test"
+)]
+
+mod proxy;
+mod stub;
+
+mod refusals;
