@@ -9,4 +9,8 @@
 mod proxy;
 mod stub;
 
+mod draining;
+mod failures;
+mod forwarded;
+mod hangups;
 mod refusals;

@@ -53,6 +53,7 @@ async fn requests_that_two_readers_could_read_differently_are_refused() {
         (Ask::new("DELETE", CREATE), none),
         (Ask::new("get", GET_IRIS), none),
         (get("/api/2.0/mlflow/registered-models/get/?name=iris"), none),
+        (get("/%61pi/2.0/mlflow/registered-models/get?name=iris"), none),
         (get("/API/2.0/mlflow/registered-models/get?name=iris"), none),
         (get("/api/2.0/mlflow//registered-models/get?name=iris"), bad),
         (get("/api/2.0/mlflow/./registered-models/get?name=iris"), bad),

@@ -19,6 +19,8 @@ pub(crate) struct Heard {
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// How many requests came before it over the same connection, probes included.
+    pub(crate) nth: usize,
     /// Whether the body came to its end.
     pub(crate) whole: bool,
 }
@@ -77,7 +79,6 @@ struct Log {
     /// Heads that came, and bytes of bodies.
     heads: usize,
     bytes: usize,
-    connections: usize,
     heard: Vec<Heard>,
 }
 
@@ -146,10 +147,6 @@ impl Stub {
         heard[0].clone()
     }
 
-    pub(crate) fn connections(&self) -> usize {
-        self.shared.log.borrow().connections
-    }
-
     /// Waits until so many requests have been read, to their end or to where they broke off.
     pub(crate) async fn until_heard(&self, count: usize) -> Vec<Heard> {
         let mut log = self.shared.log.subscribe();
@@ -170,16 +167,14 @@ fn shared() -> Arc<Shared> {
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: Arc<Shared>) {
     let mut socket = BufReader::new(socket);
-    let mut counted = false;
+    let mut nth = 0;
     while let Some(mut heard) = head(&mut socket).await {
+        heard.nth = nth;
+        nth += 1;
         let answer = if heard.target.ends_with("/health") {
             Answer::Json(200, "OK".to_owned())
         } else {
-            let opened = usize::from(!std::mem::replace(&mut counted, true));
-            shared.log.send_modify(|log| {
-                log.heads += 1;
-                log.connections += opened;
-            });
+            shared.log.send_modify(|log| log.heads += 1);
             heard.whole = body(&mut socket, &mut heard, &shared.log).await.is_some();
             let whole = heard.whole;
             let answer = (shared.script.lock().unwrap_or_else(PoisonError::into_inner))(&heard);
@@ -205,7 +200,14 @@ async fn head<S: AsyncRead + Unpin>(socket: &mut BufReader<S>) -> Option<Heard> 
         let Some((name, value)) = header.split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    Some(Heard { method: method.into(), target: target.into(), headers, body: Vec::new(), whole: false })
+    Some(Heard {
+        method: method.into(),
+        target: target.into(),
+        headers,
+        body: Vec::new(),
+        nth: 0,
+        whole: false,
+    })
 }
 
 async fn line<S: AsyncRead + Unpin>(socket: &mut BufReader<S>) -> Option<String> {
