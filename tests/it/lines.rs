@@ -1,6 +1,6 @@
 //! One line for each request, whatever becomes of it, in the record's order and without secrets.
 
-use crate::proxy::{Ask, NOW, Proxy, SECRET, Who, ada, root, who};
+use crate::proxy::{Ask, Line, NOW, Proxy, SECRET, Who, ada, root, who};
 use crate::stub::Answer;
 
 /// The keys of the record (DESIGN section 10), with what only these lines have.
@@ -33,17 +33,28 @@ const SHOWN: [&str; 7] = ["kind", "decision", "operation", "object", "status", "
 
 const HIDDEN: &str = "hunter2-in-a-value";
 
-fn answer(status: u16) -> impl Fn() -> Answer + Send + 'static {
-    move || Answer::Json(status, "{}".to_owned())
+/// Who asks for what, the status that MLflow would answer with, and the line.
+type Case = (Ask, Option<Who>, u16, &'static str);
+
+fn v2(rest: &str) -> String {
+    format!("/api/2.0/mlflow/{rest}")
 }
 
-#[tokio::test]
-async fn every_request_is_told_about_once() {
-    let v2 = |rest: &str| format!("/api/2.0/mlflow/{rest}");
-    let tag = |key: &str| format!(r#"{{"name":"iris","version":"1","key":"{key}","value":"{HIDDEN}"}}"#);
-    let ci = who("ci-7@company.com", "ci", &["iris"]);
-    let get_iris = || Ask::get(v2("registered-models/get?name=iris"));
-    let cases: Vec<(Ask, Option<Who>, u16, &str)> = vec![
+fn set_tag(key: &str) -> Ask {
+    let body = format!(r#"{{"name":"iris","version":"1","key":"{key}","value":"{HIDDEN}"}}"#);
+    Ask::post(v2("model-versions/set-tag"), body)
+}
+
+fn get_iris() -> Ask {
+    Ask::get(v2("registered-models/get?name=iris"))
+}
+
+fn ci() -> Who {
+    who("ci-7@company.com", "ci", &["iris"])
+}
+
+fn allowed() -> Vec<Case> {
+    vec![
         (get_iris(), Some(ada()), 200, "read allow metadata_read model:iris 200 200 -"),
         (get_iris(), Some(ada()), 404, "read allow metadata_read model:iris 404 404 -"),
         (
@@ -55,35 +66,30 @@ async fn every_request_is_told_about_once() {
         (Ask::new("HEAD", "/health"), Some(ada()), 200, "read allow - - 200 200 -"),
         (Ask::get(v2("users/current")), Some(ada()), 200, "read allow - - 200 - -"),
         (
-            Ask::post(v2("model-versions/set-tag"), tag("owner")),
+            set_tag("owner"),
             Some(ada()),
             200,
             "outcome allow metadata_write model:iris/tag/owner 200 200 applied",
         ),
         (
-            Ask::post(v2("model-versions/set-tag"), tag("owner")),
+            set_tag("owner"),
             Some(ada()),
             400,
             "outcome allow metadata_write model:iris/tag/owner 400 400 not_applied",
         ),
         (
-            Ask::post(v2("model-versions/set-tag"), tag("owner")),
+            set_tag("owner"),
             Some(ada()),
             500,
             "outcome allow metadata_write model:iris/tag/owner 500 500 unknown",
         ),
         (
-            Ask::post(v2("model-versions/set-tag"), tag("evidence.unit_test")),
-            Some(ci.clone()),
+            set_tag("evidence.unit_test"),
+            Some(ci()),
             200,
             "outcome allow evidence_write model:iris/tag/evidence.unit_test 200 200 applied",
         ),
-        (
-            Ask::post(v2("model-versions/set-tag"), tag("owner")),
-            Some(ci),
-            200,
-            "refusal deny metadata_write model:iris/tag/owner 403 - -",
-        ),
+        (set_tag("owner"), Some(ci()), 200, "refusal deny metadata_write model:iris/tag/owner 403 - -"),
         (
             Ask::post(v2("registered-models/alias"), r#"{"name":"iris","alias":"champion","version":"1"}"#),
             Some(root()),
@@ -102,6 +108,11 @@ async fn every_request_is_told_about_once() {
             200,
             "outcome allow tracking_delete experiment:7 200 200 applied",
         ),
+    ]
+}
+
+fn refused() -> Vec<Case> {
+    vec![
         (Ask::post(v2("webhooks"), "{}"), Some(ada()), 200, "refusal deny admin server 403 - -"),
         (
             Ask::get(v2("registered-models/get?name=victim")),
@@ -110,7 +121,7 @@ async fn every_request_is_told_about_once() {
             "refusal deny metadata_read model:victim 403 - -",
         ),
         (
-            Ask::post(v2("model-versions/set-tag"), tag("model_hash")),
+            set_tag("model_hash"),
             Some(ada()),
             200,
             "refusal deny metadata_write model:iris/tag/model_hash 403 - -",
@@ -124,12 +135,15 @@ async fn every_request_is_told_about_once() {
             200,
             "refusal deny - - 401 - -",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn every_request_is_told_about_once() {
     let proxy = Proxy::start().await;
     let mut expected = Vec::new();
-    for (ask, who, status, line) in cases {
-        let says = answer(status);
-        proxy.stub.answers(move |_| says());
+    for (ask, who, status, line) in allowed().into_iter().chain(refused()) {
+        proxy.stub.answers(move |_| Answer::Json(status, "{}".to_owned()));
         let ask = match &who {
             Some(who) => ask.by(who),
             None => ask,
@@ -143,19 +157,24 @@ async fn every_request_is_told_about_once() {
     let told: Vec<_> = lines.iter().map(|line| line.texts(&SHOWN)).collect();
     assert_eq!(told, expected);
     for line in &lines {
-        for secret in [SECRET, HIDDEN, "eyJ"] {
-            assert!(!line.0.contains(secret), "{secret} is in {}", line.0);
-        }
-        for token in &tokens {
-            let signature = token.rsplit('.').next().unwrap_or_default();
-            assert!(!line.0.contains(signature), "{}", line.0);
-        }
-        let keys = line.keys();
-        let mut order = ORDER.iter();
-        assert!(keys.iter().all(|key| order.any(|known| known == key)), "{keys:?} are in another order");
-        for always in ["id", "time", "kind", "peer", "method", "decision", "status", "micros"] {
-            assert!(keys.iter().any(|key| key == always), "{always} is missing in {}", line.0);
-        }
+        assert_without_secrets(line, &tokens);
+        assert_in_order(line);
+    }
+}
+
+fn assert_without_secrets(line: &Line, tokens: &[String]) {
+    let signatures = tokens.iter().filter_map(|token| token.rsplit('.').next());
+    for secret in [SECRET, HIDDEN, "eyJ"].into_iter().chain(signatures) {
+        assert!(!line.0.contains(secret), "{secret} is in {}", line.0);
+    }
+}
+
+fn assert_in_order(line: &Line) {
+    let keys = line.keys();
+    let mut order = ORDER.iter();
+    assert!(keys.iter().all(|key| order.any(|known| known == key)), "{keys:?} are in another order");
+    for always in ["id", "time", "kind", "peer", "method", "decision", "status", "micros"] {
+        assert!(keys.iter().any(|key| key == always), "{always} is missing in {}", line.0);
     }
 }
 

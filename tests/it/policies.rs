@@ -26,10 +26,9 @@ async fn until_status(proxy: &Proxy, expected: u16) {
 }
 
 async fn notes(proxy: &Proxy) -> String {
-    match &proxy.readyz().await["notes"] {
-        Value::Array(notes) => notes.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"),
-        _ => String::new(),
-    }
+    let ready = proxy.readyz().await;
+    let notes = ready["notes"].as_array().expect("notes");
+    notes.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
 }
 
 async fn until_note(proxy: &Proxy, part: &str) -> String {

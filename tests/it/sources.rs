@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::proxy::{Ask, Proxy, Who, ada, root};
 use crate::stub::{Answer, Heard};
 
+const PATH: &str = "/api/2.0/mlflow/model-versions/create";
 const CREATE: &str = "POST /api/2.0/mlflow/model-versions/create";
 
 fn query(heard: &Heard, name: &str) -> Option<String> {
@@ -59,7 +60,7 @@ fn logged(id: &str, tags: &[Value]) -> Answer {
 async fn register(proxy: &Proxy, who: &Who, rest: &str) -> bool {
     let before = proxy.stub.lines().len();
     let body = format!(r#"{{"name":"iris",{rest}}}"#);
-    let said = proxy.send(Ask::post(&CREATE[5..], body).by(who)).await;
+    let said = proxy.send(Ask::post(PATH, body).by(who)).await;
     let made = proxy.stub.lines().split_off(before).contains(&CREATE.to_owned());
     assert_eq!(made, said.status == 200, "{rest}: {}", said.text());
     if !made {
@@ -133,7 +134,7 @@ async fn what_mlflow_does_not_tell_is_not_assumed() {
         true => Answer::Json(500, "{}".to_owned()),
         false => mlflow(heard),
     });
-    let ask = Ask::post(&CREATE[5..], r#"{"name":"iris","source":"runs:/free/model"}"#).by(&ada());
+    let ask = Ask::post(PATH, r#"{"name":"iris","source":"runs:/free/model"}"#).by(&ada());
     assert_eq!(proxy.send(ask).await.summary(), "503 TEMPORARILY_UNAVAILABLE");
     assert!(!proxy.stub.lines().contains(&CREATE.to_owned()));
 }

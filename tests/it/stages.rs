@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::proxy::{Ask, Proxy, Who, ada, root, who};
 use crate::stub::Answer;
 
+const PATH: &str = "/api/2.0/mlflow/model-versions/transition-stage";
 const TRANSITION: &str = "POST /api/2.0/mlflow/model-versions/transition-stage";
 const LOOK: &str = "GET /api/2.0/mlflow/model-versions/get?name=iris&version=1";
 
@@ -19,7 +20,7 @@ async fn check(proxy: &Proxy, who: &Who, left: &'static str, asked: &str, expect
     });
     let before = proxy.stub.lines().len();
     let body = format!(r#"{{"name":"iris","version":"1",{asked}}}"#);
-    let said = proxy.send(Ask::post(&TRANSITION[5..], body.clone()).by(who)).await;
+    let said = proxy.send(Ask::post(PATH, body.clone()).by(who)).await;
     assert_eq!(said.summary(), expected.0, "{left} {asked}: {}", said.text());
     let heard = proxy.stub.heard().split_off(before);
     assert_eq!(heard.iter().map(crate::stub::Heard::line).collect::<Vec<_>>(), expected.1, "{left} {asked}");
@@ -80,7 +81,7 @@ async fn without_the_stage_that_is_left_nothing_is_made() {
         || Answer::Close,
     ] {
         proxy.stub.answers(move |_| answer());
-        let ask = Ask::post(&TRANSITION[5..], r#"{"name":"iris","version":"1","stage":"Staging"}"#);
+        let ask = Ask::post(PATH, r#"{"name":"iris","version":"1","stage":"Staging"}"#);
         let said = proxy.send(ask.by(&ada())).await;
         assert_eq!(said.summary(), "503 TEMPORARILY_UNAVAILABLE");
     }
