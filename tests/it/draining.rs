@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::proxy::{Ask, Proxy, ada, send_to, soon};
+use crate::caller::{Ask, ada};
+use crate::proxy::{Proxy, send_to, soon};
 use crate::stub::Answer;
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::proxy::{Ask, Proxy, Who, ada, who};
+use crate::caller::{Ask, Who, ada, who};
+use crate::proxy::Proxy;
 use crate::stub::Answer;
 
 const SEVEN: &str =

@@ -7,7 +7,8 @@ use sekisho::app::Settings;
 use sekisho::upstream::Address;
 use serde_json::json;
 
-use crate::proxy::{Ask, NOW, Proxy, Said, ada};
+use crate::caller::{Ask, Said, ada};
+use crate::proxy::{NOW, Proxy};
 use crate::stub::Answer;
 
 /// A write that nothing in the registry would show.

@@ -8,7 +8,8 @@ use sekisho::upstream::Address;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::proxy::{Ask, Proxy, Said, ada, root, soon};
+use crate::caller::{Ask, Said, ada, root};
+use crate::proxy::{Proxy, soon};
 
 const GET_IRIS: &str = "/api/2.0/mlflow/registered-models/get?name=iris";
 const CREATE: &str = "/api/2.0/mlflow/registered-models/create";

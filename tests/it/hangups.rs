@@ -6,7 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::proxy::{Proxy, ada, soon};
+use crate::caller::ada;
+use crate::proxy::{Proxy, soon};
 use crate::stub::Answer;
 
 async fn begin(proxy: &Proxy, head: &str, body: &[u8]) -> TcpStream {

@@ -1,6 +1,7 @@
 //! One line for each request, whatever becomes of it, in the record's order and without secrets.
 
-use crate::proxy::{Ask, Line, NOW, Proxy, SECRET, Who, ada, root, who};
+use crate::caller::{Ask, Who, ada, root, who};
+use crate::proxy::{Line, NOW, Proxy, SECRET};
 use crate::stub::Answer;
 
 /// The keys of the record (DESIGN section 10), with what only these lines have.
@@ -89,13 +90,6 @@ fn allowed() -> Vec<Case> {
             200,
             "outcome allow evidence_write model:iris/tag/evidence.unit_test 200 200 applied",
         ),
-        (set_tag("owner"), Some(ci()), 200, "refusal deny metadata_write model:iris/tag/owner 403 - -"),
-        (
-            Ask::post(v2("registered-models/alias"), r#"{"name":"iris","alias":"champion","version":"1"}"#),
-            Some(root()),
-            200,
-            "outcome allow model_deploy model:iris/alias/champion 200 200 applied",
-        ),
         (
             Ask::post(v2("runs/search"), r#"{"experiment_ids":["7"]}"#),
             Some(ada()),
@@ -113,6 +107,13 @@ fn allowed() -> Vec<Case> {
 
 fn refused() -> Vec<Case> {
     vec![
+        (set_tag("owner"), Some(ci()), 200, "refusal deny metadata_write model:iris/tag/owner 403 - -"),
+        (
+            Ask::post(v2("registered-models/alias"), r#"{"name":"iris","alias":"champion","version":"1"}"#),
+            Some(root()),
+            200,
+            "outcome allow model_deploy model:iris/alias/champion 200 200 applied",
+        ),
         (Ask::post(v2("webhooks"), "{}"), Some(ada()), 200, "refusal deny admin server 403 - -"),
         (
             Ask::get(v2("registered-models/get?name=victim")),

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::proxy::{Ask, Proxy, ada, who};
+use crate::caller::{Ask, ada, who};
+use crate::proxy::Proxy;
 use crate::stub::Answer;
 
 const MODELS: &str = "/api/2.0/mlflow/registered-models/search";

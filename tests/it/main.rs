@@ -6,6 +6,7 @@
     reason = "what a test's own scaffolding finds wrong ends the test"
 )]
 
+mod caller;
 mod proxy;
 mod stub;
 

@@ -2,7 +2,8 @@
 
 use sekisho::authz::Mode;
 
-use crate::proxy::{Ask, Proxy, ada, who};
+use crate::caller::{Ask, ada, who};
+use crate::proxy::Proxy;
 use crate::stub::Answer;
 
 async fn observing() -> Proxy {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::proxy::{Ask, Proxy, ada, send_to, soon};
+use crate::caller::{Ask, ada};
+use crate::proxy::{Proxy, send_to, soon};
 use crate::stub::Answer;
 
 const GET_IRIS: &str = "/api/2.0/mlflow/registered-models/get?name=iris";

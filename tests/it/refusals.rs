@@ -1,6 +1,7 @@
 //! What is refused, in which words, and that MLflow never hears of it.
 
-use crate::proxy::{Ask, NOW, Proxy, ada, root, who};
+use crate::caller::{Ask, ada, root, who};
+use crate::proxy::{NOW, Proxy};
 
 const CREATE: &str = "/api/2.0/mlflow/registered-models/create";
 const GET_IRIS: &str = "/api/2.0/mlflow/registered-models/get?name=iris";

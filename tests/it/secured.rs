@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use crate::proxy::{Ask, Proxy, Said, ada, soon};
+use crate::caller::{Ask, Said, ada};
+use crate::proxy::{Proxy, soon};
 use crate::stub::Stub;
 
 const GET_IRIS: &str = "/api/2.0/mlflow/registered-models/get?name=iris";

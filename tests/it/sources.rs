@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::proxy::{Ask, Proxy, Who, ada, root};
+use crate::caller::{Ask, Who, ada, root};
+use crate::proxy::Proxy;
 use crate::stub::{Answer, Heard};
 
 const PATH: &str = "/api/2.0/mlflow/model-versions/create";

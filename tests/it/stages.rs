@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::proxy::{Ask, Proxy, Who, ada, root, who};
+use crate::caller::{Ask, Who, ada, root, who};
+use crate::proxy::Proxy;
 use crate::stub::Answer;
 
 const PATH: &str = "/api/2.0/mlflow/model-versions/transition-stage";
