@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::facts::{FactError, Facts, query};
 use crate::route::Operation;
@@ -20,8 +20,10 @@ pub type Answer = Bytes;
 
 const LOOKS: u32 = 4;
 const BETWEEN: Duration = Duration::from_millis(500);
+/// An MLflow that hangs must not be waited for once more for each look: the caller has waited already.
+const ONE_LOOK: Duration = Duration::from_secs(1);
 
-/// Looks a few times over two seconds whether the registry shows the write that was begun at `begun`; gives the answer that
+/// Looks a few times, for two to six seconds, whether the registry shows the write that was begun at `begun`; gives the answer that
 /// MLflow would have given, or nothing if it cannot be told.
 pub async fn find_out(
     facts: &Facts,
@@ -37,7 +39,8 @@ pub async fn find_out(
         if attempt > 0 {
             sleep(BETWEEN).await;
         }
-        if let Ok(Some(answer)) = look.once(facts, mlflow, message, begun).await {
+        let seen = timeout(ONE_LOOK, look.once(facts, mlflow, message, begun)).await;
+        if let Ok(Ok(Some(answer))) = seen {
             return Some(answer);
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sekisho::drain::Drained;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -63,6 +64,19 @@ async fn a_write_without_a_caller_holds_the_drain_up_too() {
     assert_eq!(soon(running.join_next()).await.expect("an end").expect("no panic"), Drained::Cleanly);
     let told: Vec<_> = lines.borrow().iter().map(|line| line.texts(&["kind", "status", "outcome"])).collect();
     assert_eq!(told, ["outcome 200 applied"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_for_later_is_closed() {
+    let proxy = Proxy::start().await;
+    let mut socket = TcpStream::connect(proxy.address).await.expect("a connection");
+    socket.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a taker");
+    proxy.lines(1).await;
+    let (drained, _) = proxy.stop().await;
+    assert_eq!(drained, Drained::Cleanly);
+    let mut heard = String::new();
+    soon(socket.read_to_string(&mut heard)).await.expect("an end");
+    assert!(heard.starts_with("HTTP/1.1 401 "), "{heard}");
 }
 
 #[tokio::test]

@@ -166,6 +166,18 @@ async fn a_lost_write_that_mlflow_shows_is_answered_as_done() {
 }
 
 #[tokio::test]
+async fn looking_for_a_lost_write_ends_even_if_mlflow_hangs() {
+    let proxy = Proxy::start().await;
+    proxy.stub.answers(|heard| match heard.method.as_str() {
+        "POST" => Answer::Close,
+        _ => Answer::Silence,
+    });
+    let create = Ask::post("/api/2.0/mlflow/registered-models/create", r#"{"name":"iris"}"#).by(&ada());
+    aborted(&proxy.send(create).await);
+    assert_eq!(proxy.line().await.texts(&["status", "outcome"]), "409 unknown");
+}
+
+#[tokio::test]
 async fn readiness_follows_mlflow() {
     let proxy = Proxy::start().await;
     let ready = async {

@@ -23,7 +23,10 @@ fn mlflow(heard: &Heard) -> Answer {
             return Vec::new();
         }
         match filter.as_str() {
-            "run_id = 'taken'" => vec![version("victim", "runs:/taken/model")],
+            // A version's `run_id` is whatever its maker said.
+            "run_id = 'taken'" => {
+                vec![version("victim", "runs:/taken/model"), version("iris", "runs:/free/model")]
+            }
             "run_id = 'shared'" => {
                 vec![version("victim", "runs:/shared/model"), version("iris", "runs:/shared/model")]
             }
