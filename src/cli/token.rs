@@ -22,7 +22,7 @@ pub(super) enum Command {
         #[arg(long)]
         user: String,
         /// A role; give it several times for several.
-        #[arg(long = "role")]
+        #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<String>,
         /// A model's name, `*` for any run of characters; give it several times for several.
         #[arg(long = "model-access", value_name = "NAME")]
@@ -30,7 +30,7 @@ pub(super) enum Command {
         /// How long it lasts, such as `30m`, `8h` or `7d`.
         #[arg(long, default_value = "8h", value_parser = duration)]
         ttl: Duration,
-        /// Which of several configured issuers signs it.
+        /// Which of the configured issuers signs it, by its `issuer`; else the first with a shared secret.
         #[arg(long)]
         issuer: Option<String>,
     },
@@ -38,9 +38,10 @@ pub(super) enum Command {
     Inspect {
         #[command(flatten)]
         config: ConfigFile,
-        /// The token, or `-` to read it from standard input.
+        /// The token; `-` reads it from standard input, so that no list of processes shows it.
         #[arg(default_value = "-")]
         token: String,
+        /// How the answer is printed.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
