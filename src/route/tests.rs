@@ -1,3 +1,5 @@
+//! Requests as they come, and the demands that are read of them.
+
 use super::*;
 use crate::operation::{Demand, Object, Permission};
 use demand::{Pending, Unknown};
