@@ -132,9 +132,6 @@ pub(super) struct Departing {
 
 impl Departing {
     pub(super) fn new(body: Outbound, in_flight: InFlight, flow: Option<Arc<Flow>>) -> Self {
-        if let Some(flow) = &flow {
-            flow.owe();
-        }
         Self { body, flow, _in_flight: in_flight }
     }
 }

@@ -129,7 +129,7 @@ where
     let activity = Activity::new();
     let streams = Streams::new(ceilings.write_stall);
     let timed = Timed::new(socket, first, Arc::clone(&activity), None, ceilings.write_stall);
-    let connection = http2::Builder::new(streams.executor())
+    let connection = http2::Builder::new(streams.clone())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_ANSWERED_WITHIN)
@@ -140,7 +140,7 @@ where
         .max_send_buf_size(STREAM_BUFFER)
         .serve_connection(TokioIo::new(timed), service(door, peer, &activity));
     let ended = until_done(connection, &activity, ceilings.idle, drain).await;
-    streams.end().await;
+    streams.gone().await;
     ended
 }
 

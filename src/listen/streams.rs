@@ -1,4 +1,4 @@
-//! HTTP/2 streams: each a task that ends with its connection, or when its peer no longer takes the response.
+//! HTTP/2 streams: each a task of its own, which ends when its peer no longer takes the response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -49,51 +48,35 @@ impl Flow {
     }
 }
 
-/// The streams of one connection.
-#[derive(Debug)]
-pub(super) struct Streams {
-    executor: Executor,
-    _cut: DropGuard,
-}
-
-/// Runs streams for hyper.
+/// Runs the streams of one connection for hyper, which ends them with the connection.
 #[derive(Clone, Debug)]
-pub(super) struct Executor {
+pub(super) struct Streams {
     running: TaskTracker,
-    cut: CancellationToken,
     write_stall: Duration,
 }
 
 impl Streams {
     pub(super) fn new(write_stall: Duration) -> Self {
-        let cut = CancellationToken::new();
-        let executor = Executor { running: TaskTracker::new(), cut: cut.clone(), write_stall };
-        Self { executor, _cut: cut.drop_guard() }
+        Self { running: TaskTracker::new(), write_stall }
     }
 
-    pub(super) fn executor(&self) -> Executor {
-        self.executor.clone()
-    }
-
-    /// Cuts what is still running, and waits until it is gone.
-    pub(super) async fn end(self) {
-        self.executor.cut.cancel();
-        self.executor.running.close();
-        self.executor.running.wait().await;
+    /// Waits until the streams of a connection that is gone are gone too.
+    pub(super) async fn gone(self) {
+        self.running.close();
+        self.running.wait().await;
     }
 }
 
-impl<F> hyper::rt::Executor<F> for Executor
+impl<F> hyper::rt::Executor<F> for Streams
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let (cut, write_stall) = (self.cut.clone(), self.write_stall);
+        let write_stall = self.write_stall;
         let flow = Arc::new(Flow::default());
         self.running.spawn(async move {
             select! {
                 _ = FLOW.scope(Arc::clone(&flow), stream) => {}
-                () = cut.cancelled() => {}
                 () = flow.stalled(write_stall) => debug!("reset a stream whose peer does not take the response"),
             }
         });

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, StreamBody};
@@ -85,9 +86,17 @@ impl House {
                 self.gate.acquire().await.unwrap().forget();
                 Response::new(full("waited"))
             }
+            "/slow" => {
+                let first = futures_util::stream::once(async { Ok::<_, Infallible>(piece(b"slow")) });
+                let last = futures_util::stream::once(async move {
+                    self.gate.acquire().await.unwrap().forget();
+                    Ok(piece(b"ly"))
+                });
+                Response::new(boxed(StreamBody::new(Box::pin(first.chain(last)))))
+            }
             "/endless" => Response::new(boxed(Endless(Told(self.dropped)))),
             "/broken" => {
-                let pieces = [Ok(Frame::data(Bytes::from_static(b"half"))), Err("it broke")];
+                let pieces = [Ok(piece(b"half")), Err("it broke")];
                 Response::new(boxed(StreamBody::new(futures_util::stream::iter(pieces))))
             }
             "/refused" => said(StatusCode::UNAUTHORIZED, "no".into()),
@@ -98,6 +107,10 @@ impl House {
             _ => Response::new(full("hello")),
         }
     }
+}
+
+fn piece(bytes: &'static [u8]) -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(bytes))
 }
 
 fn said(status: StatusCode, text: String) -> Response<Outbound> {

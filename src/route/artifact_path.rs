@@ -3,6 +3,8 @@
 //! MLflow decodes such a path up to ten times more, re-parses it as a URL each time and drops control characters
 //! (`utils/uri.py` `validate_path_is_safe`), so whatever any of these steps would change is refused.
 
+use super::target::has_escape;
+
 /// Why a text is not such a path.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ArtifactPathError {
@@ -10,7 +12,9 @@ pub enum ArtifactPathError {
     #[error("an artifact path has no empty or dot segments")]
     Segment,
     /// It has a character that MLflow would read a second time, or drop.
-    #[error("an artifact path has none of `%`, `?`, `#`, `;`, `\\` and no control characters")]
+    #[error(
+        "an artifact path has no percent-encoding, none of `?`, `#`, `;`, `\\` and no control characters"
+    )]
     Character,
     /// A segment begins or ends with a space.
     #[error("no segment of an artifact path begins or ends with a space")]
@@ -22,7 +26,9 @@ pub enum ArtifactPathError {
 
 /// Checks a decoded path.
 pub fn check(path: &str) -> Result<(), ArtifactPathError> {
-    if path.chars().any(|letter| letter.is_control() || is_unseen(letter) || "%?#;\\".contains(letter)) {
+    if path.chars().any(|letter| letter.is_control() || is_unseen(letter) || "?#;\\".contains(letter))
+        || has_escape(path)
+    {
         return Err(ArtifactPathError::Character);
     }
     for segment in path.split('/') {
@@ -62,6 +68,7 @@ mod tests {
             ("1/r/artifacts/été 2.png", Ok(())),
             ("a..b/c...", Ok(())),
             ("a/b:c", Ok(())),
+            ("read me+1%.txt", Ok(())),
             ("", Err(ArtifactPathError::Segment)),
             ("/etc/passwd", Err(ArtifactPathError::Segment)),
             ("a//b", Err(ArtifactPathError::Segment)),

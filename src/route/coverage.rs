@@ -52,7 +52,7 @@ pub fn compare(list: &str) -> Result<Coverage, CoverageError> {
     })
 }
 
-/// A path with its parameters' names taken out: `{}` for one segment, `{*}` for several.
+/// A path with its parameters' names taken out, and how many segments they may have: lists are written either way.
 fn shape(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
         let (open, close) = match segment.as_bytes().first() {
@@ -60,9 +60,8 @@ fn shape(path: &str) -> String {
             Some(b'{') => ('{', '}'),
             _ => return segment.to_owned(),
         };
-        let (name, suffix) = segment.trim_start_matches(open).split_once(close).unwrap_or((segment, ""));
-        let many = name.starts_with("path:") || name.ends_with(":path") || name.ends_with('*');
-        format!("{{{}}}{suffix}", if many { "*" } else { "" })
+        let suffix = segment.trim_start_matches(open).split_once(close).map_or("", |(_, suffix)| suffix);
+        format!("{{}}{suffix}")
     });
     segments.collect::<Vec<_>>().join("/")
 }

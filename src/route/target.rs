@@ -95,11 +95,19 @@ fn segment(raw: &str) -> Result<Segment, TargetError> {
     if decoded.is_empty() || decoded == "." || decoded == ".." {
         return Err(TargetError::Segment);
     }
-    let misread = |letter: char| matches!(letter, '/' | '\\' | '%') || letter.is_control();
+    let misread = |letter: char| matches!(letter, '/' | '\\') || letter.is_control();
     match decoded.chars().find(|letter| misread(*letter)) {
         Some(letter) => Err(TargetError::Encoded(letter)),
+        None if has_escape(&decoded) => Err(TargetError::Encoded('%')),
         None => Ok(Segment { raw: raw.to_owned(), decoded }),
     }
+}
+
+/// Whether something would be left to decode: `%` before two hexadecimal digits. Any other `%` is itself.
+pub(super) fn has_escape(text: &str) -> bool {
+    text.as_bytes()
+        .windows(3)
+        .any(|three| matches!(three, [b'%', one, two] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit()))
 }
 
 /// Decodes once; what is not strictly percent-encoded UTF-8 is refused rather than kept, as werkzeug keeps it.
@@ -188,6 +196,7 @@ mod tests {
         check("/", &Ok(&[]));
         check("/api/2.0/mlflow", &Ok(&["api", "2.0", "mlflow"]));
         check("/a/sp%20ace/%C3%A9", &Ok(&["a", "sp ace", "é"]));
+        check("/1%25.txt", &Ok(&["1%.txt"]));
         for path in ["//api/2.0", "/api//x", "/./api", "/api/../x", "/api/%2e%2e/x", "/%2e/x", "//", "/api//"]
         {
             check(path, &Err(TargetError::Segment));

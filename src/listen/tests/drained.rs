@@ -5,7 +5,8 @@ use crate::drain::Drained;
 
 #[tokio::test]
 async fn a_drain_finishes_what_is_in_flight_and_takes_nothing_new() {
-    let mut house = served(Ceilings::default()).await;
+    let ceilings = Ceilings { header_read: SOON * 10, ..Ceilings::default() };
+    let mut house = served(ceilings).await;
     let mut idle = house.connect().await;
     greet(&mut idle).await;
     let silent = house.connect().await;

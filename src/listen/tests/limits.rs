@@ -73,10 +73,18 @@ async fn heads_have_a_size_and_a_count() {
 }
 
 #[tokio::test]
+async fn hypers_own_count_is_not_in_the_way() {
+    let house = served(short(|c| c.max_headers = 200)).await;
+    let fields: String = (0..150).map(|i| format!("x-{i}: y\r\n")).collect();
+    let told = house.told(&format!("GET / HTTP/1.1\r\nconnection: close\r\n{fields}\r\n")).await;
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+}
+
+#[tokio::test]
 async fn http2_heads_have_the_same_size_and_count() {
     let house = served(Ceilings::default()).await;
-    let long = "y".repeat(33 * 1024);
-    for (count, value, expected) in [(100, "y", 200), (101, "y", 431), (1, long.as_str(), 431)] {
+    let [fits, long] = [30, 33].map(|kib| "y".repeat(kib * 1024));
+    for (count, value, expected) in [(100, "y", 200), (101, "y", 431), (1, &*fits, 200), (1, &*long, 431)] {
         let (mut client, _connection) = http2(house.connect().await).await;
         let mut request = get("/");
         for i in 0..count {
@@ -125,6 +133,17 @@ async fn a_response_that_nobody_takes_is_cut() {
     soon(house.dropped.recv()).await.unwrap();
     assert_eq!(text(client.send_request(get("/")).await.unwrap()).await, "hello", "only the stream is cut");
     drop(deaf);
+
+    let stream = TokioIo::new(house.connect().await);
+    let (mut client, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake::<_, Empty<Bytes>>(stream)
+        .await
+        .unwrap();
+    let mut connections = JoinSet::new();
+    connections.spawn(connection);
+    let _closed_window = client.send_request(get("/endless")).await.unwrap();
+    soon(house.dropped.recv()).await.unwrap();
 }
 
 #[tokio::test]
@@ -136,6 +155,12 @@ async fn a_slow_answer_is_not_the_peers_fault() {
     assert!(timeout(SHORT * 3, house.dropped.recv()).await.is_err());
     house.gate.add_permits(1);
     assert_eq!(text(soon(waiting).await.unwrap()).await, "waited");
+
+    let slow = text(client.send_request(get("/slow")).await.unwrap());
+    tokio::pin!(slow);
+    assert!(timeout(SHORT * 3, &mut slow).await.is_err(), "the gate is closed");
+    house.gate.add_permits(1);
+    assert_eq!(slow.await, "slowly");
 }
 
 #[tokio::test]

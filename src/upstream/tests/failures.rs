@@ -71,15 +71,17 @@ async fn a_write_is_never_repeated() {
     assert!(matches!(answered, Err(UpstreamError::Unanswered(_))), "on a new connection: {answered:?}");
     house.nobody_else_comes().await;
 
-    let (mut line, response) = house.exchange(get(), OK).await;
-    assert_eq!(text(response).await, "ok");
-    let closing = async {
-        line.head().await;
-        drop(line);
-    };
-    let ((), answered) = tokio::join!(closing, soon(house.upstream.send(post())));
-    assert!(matches!(answered, Err(UpstreamError::Unanswered(_))), "on a kept connection: {answered:?}");
-    house.nobody_else_comes().await;
+    for write in [post(), order(Method::DELETE, OrderBody::Empty)] {
+        let (mut line, response) = house.exchange(get(), OK).await;
+        assert_eq!(text(response).await, "ok");
+        let closing = async {
+            line.head().await;
+            drop(line);
+        };
+        let ((), answered) = tokio::join!(closing, soon(house.upstream.send(write)));
+        assert!(matches!(answered, Err(UpstreamError::Unanswered(_))), "on a kept connection: {answered:?}");
+        house.nobody_else_comes().await;
+    }
 }
 
 #[tokio::test]
