@@ -51,8 +51,6 @@ pub struct LoggedModel {
     pub root: String,
     /// The run that logged it, if one did.
     pub run: Option<String>,
-    /// The registered models that its tag `mlflow.modelVersions` names.
-    pub models: Vec<String>,
 }
 
 const ANSWER: usize = 16 * 1024 * 1024;
@@ -115,24 +113,14 @@ impl Facts {
             #[serde(default)]
             artifact_uri: String,
             source_run_id: Option<String>,
-            #[serde(default)]
-            tags: Vec<Tag>,
-        }
-        #[derive(Deserialize)]
-        struct Tag {
-            key: String,
-            #[serde(default)]
-            value: String,
         }
         let mut path = String::from("/api/2.0/mlflow/logged-models/");
         crate::route::target::write_segment(&mut path, id);
         let answer: Option<Answer> = self.ask(mlflow, &path).await?;
         Ok(answer.map(|answer| {
             let info = answer.model.info;
-            let named =
-                info.tags.iter().find(|tag| tag.key == "mlflow.modelVersions").map(|tag| tag.value.as_str());
             let run = info.source_run_id.filter(|run| !run.is_empty());
-            LoggedModel { experiment: info.experiment_id, root: info.artifact_uri, run, models: names(named) }
+            LoggedModel { experiment: info.experiment_id, root: info.artifact_uri, run }
         }))
     }
 
@@ -280,12 +268,20 @@ impl Facts {
         found
     }
 
-    /// Asks and reads the answer; 404 is nothing.
     async fn ask<A: serde::de::DeserializeOwned>(
         &self,
         mlflow: &Upstream,
         path: &str,
     ) -> Result<Option<A>, FactError> {
+        let body = self.look(mlflow, path).await?;
+        body.map(|body| serde_json::from_slice(&body).map_err(FactError::Unreadable)).transpose()
+    }
+
+    /// MLflow's answer to a GET of `path`, a canonical path and query without the static prefix; 404 is nothing.
+    ///
+    /// # Errors
+    /// MLflow could not be asked, or answered with an error.
+    pub async fn look(&self, mlflow: &Upstream, path: &str) -> Result<Option<Bytes>, FactError> {
         let order = Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),
@@ -297,24 +293,16 @@ impl Facts {
         let status = response.status();
         let body: Bytes = upstream::collect(response.into_body(), ANSWER).await?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&body).map(Some).map_err(FactError::Unreadable),
+            StatusCode::OK => Ok(Some(body)),
             StatusCode::NOT_FOUND => Ok(None),
             other => Err(FactError::Status(other)),
         }
     }
 }
 
-fn query(path: &str, pairs: &[(&str, &str)]) -> String {
+/// A path with its query, encoded.
+#[must_use]
+pub fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     format!("{path}?{query}")
-}
-
-/// The names in MLflow's tag `mlflow.modelVersions`: a JSON list of `{"name", "version"}`.
-fn names(tag: Option<&str>) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Entry {
-        name: String,
-    }
-    let entries: Vec<Entry> = tag.and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default();
-    entries.into_iter().map(|entry| entry.name).collect()
 }

@@ -96,7 +96,7 @@ impl Gate {
     async fn run_files(&self, permit: Permit, files: Files) -> Result<Permit, Rejection> {
         let run = self.facts.run(&self.mlflow, &files.id).await?.ok_or(Broken::SourceNotReadable)?;
         let permit = self.readable_experiment(permit, &run.experiment)?;
-        let registered = self.facts.versions(&self.mlflow, &format!("run_id = '{}'", files.id)).await?;
+        let registered = self.registered(&files.id, Some(&files.id)).await?;
         may_register(permit, &Source::Run(files), &registered)
     }
 
@@ -104,13 +104,18 @@ impl Gate {
         let model =
             self.facts.logged_model(&self.mlflow, &files.id).await?.ok_or(Broken::SourceNotReadable)?;
         let permit = self.readable_experiment(permit, &model.experiment)?;
-        let source = format!("models:/{}", files.id);
-        let mut registered = self.facts.versions(&self.mlflow, &format!("source_path = '{source}'")).await?;
-        if let Some(run) = model.run.filter(|run| run.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
-            registered.extend(self.facts.versions(&self.mlflow, &format!("run_id = '{run}'")).await?);
-        }
-        registered.extend(model.models.into_iter().map(|model| Registered { model, source: source.clone() }));
+        let registered = self.registered(&files.id, model.run.as_deref()).await?;
         may_register(permit, &Source::LoggedModel(files), &registered)
+    }
+
+    /// Every version whose source names `id`, or that came from `run`. MLflow's tag `mlflow.modelVersions` is not asked:
+    /// whoever may write the logged model may write it.
+    async fn registered(&self, id: &str, run: Option<&str>) -> Result<Vec<Registered>, FactError> {
+        let mut found = self.facts.versions(&self.mlflow, &format!("source_path LIKE '%{id}%'")).await?;
+        if let Some(run) = run.filter(|run| sources::is_id(run)) {
+            found.extend(self.facts.versions(&self.mlflow, &format!("run_id = '{run}'")).await?);
+        }
+        Ok(found)
     }
 
     /// A place in a store must lie inside the artifact root of the run or logged model that the request names: MLflow takes
@@ -124,9 +129,7 @@ impl Gate {
                 return self.logged_model_files(permit, Files { id: id.to_owned(), path }).await;
             }
         }
-        if let Some(id) =
-            message.text("run_id").filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-        {
+        if let Some(id) = message.text("run_id").filter(|id| sources::is_id(id)) {
             let run = self.facts.run(&self.mlflow, id).await?;
             if let Some(path) = run.and_then(|run| sources::below_root(place, &run.root)) {
                 return self.run_files(permit, Files { id: id.to_owned(), path }).await;
