@@ -14,6 +14,9 @@ pub enum Broken {
     /// The tag that makes a registered model a prompt.
     #[error("the tag `mlflow.prompt.is_prompt` is set when a prompt is created and never changed")]
     PromptTag,
+    /// The tag by which MLflow finds a trace's files, which would then be any it can reach.
+    #[error("the trace tag `mlflow.artifactLocation` is written by MLflow alone")]
+    TraceLocation,
     /// A source whose files cannot be told.
     #[error("`source` is refused: {0}")]
     Source(&'static str),

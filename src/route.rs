@@ -86,6 +86,9 @@ pub enum Misread {
     /// A workspace is named; sekisho guards servers without workspaces.
     #[error("workspaces are not served here: leave out the header `x-mlflow-workspace`")]
     Workspace,
+    /// A page of another site asks a browser to change something here.
+    #[error("a page of another site may not change anything here")]
+    CrossSite,
     /// A GraphQL document that is not one of the web page's.
     #[error("GraphQL: {0}")]
     Graphql(&'static str),
@@ -261,6 +264,23 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
         return Err(Misread::Version);
     }
     Ok(())
+}
+
+/// MLflow's own guard against other sites' pages (`server/fastapi_security.py`) looks at `Origin`, which is not sent on, so
+/// it is looked at here. A request without both headers comes from no browser; the Python client sends neither.
+pub fn refuse_cross_site(found: &Found, headers: &HeaderMap, authority: Option<&str>) -> Result<(), Misread> {
+    if found.row.verb == table::Verb::Get {
+        return Ok(());
+    }
+    let sites = headers.get_all("sec-fetch-site").iter();
+    let foreign_site = sites.into_iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(authority);
+    let ours = |origin: &http::HeaderValue| {
+        let origin = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, host)| host);
+        origin.is_some() && origin == host
+    };
+    let foreign_origin = !headers.get_all(header::ORIGIN).iter().all(ours);
+    if foreign_site || foreign_origin { Err(Misread::CrossSite) } else { Ok(()) }
 }
 
 /// A non-empty workspace selects another tenant (`server/fastapi_app.py`), in whose names nothing here was decided.

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -10,7 +11,7 @@ use clap::Subcommand;
 use super::{ConfigFile, Failure, Output, print};
 use crate::authn::{self, Authenticator, IssueClaims, KeySource};
 use crate::clock::Clock;
-use crate::principal::{RoleName, UserId};
+use crate::principal::{Principal, RoleName, UserId};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -75,6 +76,12 @@ pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
                 names: settings.claim_names(),
             };
             let token = authn::issue(secret, &claims, &Clock::system()).context("no token was made")?;
+            let roles = claims.roles;
+            let held = judge(settings.clone(), &token)
+                .map_err(|reason| anyhow!("the gate would not take this token: {reason}"))?;
+            if !roles.iter().all(|role| held.roles.contains(role)) {
+                return Err(Failure::stop("the issuer may not vouch for every one of these roles (`roles`)"));
+            }
             print(&format!("{token}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -91,13 +98,7 @@ fn inspect(config: &ConfigFile, token: &str, output: Output) -> Result<ExitCode,
         token.trim()
     };
     let settings = config.read_or_stop()?.into_settings().authn;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
-    let judged = runtime.block_on(async {
-        match Authenticator::new(settings, Clock::system()) {
-            Ok(authenticator) => authenticator.judge(token).await.map_err(|refusal| refusal.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    });
+    let judged = judge(settings, token);
     // What is no token says nothing; the verdict tells why.
     let (header, claims) = authn::inspect(token)
         .map(|said| (serde_json::Value::Object(said.header), serde_json::Value::Object(said.claims)))
@@ -114,6 +115,17 @@ fn inspect(config: &ConfigFile, token: &str, output: Output) -> Result<ExitCode,
     };
     print(&text)?;
     Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// What the gate would say of a token.
+fn judge(settings: authn::Settings, token: &str) -> Result<Arc<Principal>, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        match Authenticator::new(settings, Clock::system()) {
+            Ok(authenticator) => authenticator.judge(token).await.map_err(|refusal| refusal.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

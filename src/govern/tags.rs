@@ -7,8 +7,11 @@ use super::Broken;
 
 const PROMPT: &str = "mlflow.prompt.is_prompt";
 
-/// Checks every tag that a registry request would set or delete.
+/// Checks every tag that a request would set or delete on a model, a version or a trace.
 pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken> {
+    if path.starts_with("traces") {
+        return trace(message);
+    }
     if needs.contains(&Need::Tag) {
         let key = message.text("key").unwrap_or_default();
         if key == PROMPT {
@@ -25,6 +28,16 @@ pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken
         }
     }
     Ok(())
+}
+
+/// MLflow reads a trace's files from wherever this tag says (`tracing/utils/artifact_utils.py`) and lets a client set it.
+fn trace(message: &Message) -> Result<(), Broken> {
+    const LOCATION: &str = "mlflow.artifactLocation";
+    let started = message.message("trace").and_then(|trace| trace.message("trace_info"));
+    let named = message.text("key") == Some(LOCATION)
+        || message.messages("tags").any(|tag| tag.text("key") == Some(LOCATION))
+        || started.is_some_and(|info| info.map_has("tags", LOCATION));
+    if named { Err(Broken::TraceLocation) } else { Ok(()) }
 }
 
 /// The two sources that MLflow takes for a prompt's version, which has no files (`handlers.py` `_create_model_version`).
@@ -66,6 +79,19 @@ mod tests {
             set(key, Err(Broken::ProtectedTag(key.into())));
         }
         set(PROMPT, Err(Broken::PromptTag));
+    }
+
+    #[test]
+    fn a_trace_cannot_be_pointed_at_other_files() {
+        for (message, body) in [
+            ("SetTraceTagV3", r#"{"key":"mlflow.artifactLocation","value":"/etc"}"#),
+            ("StartTrace", r#"{"tags":[{"key":"mlflow.artifactLocation","value":"/etc"}]}"#),
+            ("EndTrace", r#"{"tags":[{"key":"mlflow.artifactLocation","value":"/etc"}]}"#),
+            ("StartTraceV3", r#"{"trace":{"trace_info":{"tags":{"mlflow.artif\u0061ctLocation":"/etc"}}}}"#),
+        ] {
+            check_body(message, &[], "traces", body, &Err(Broken::TraceLocation));
+        }
+        check_body("SetTraceTagV3", &[], "traces/{trace_id}/tags", r#"{"key":"owner","value":"a"}"#, &Ok(()));
     }
 
     #[test]

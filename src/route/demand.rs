@@ -62,6 +62,7 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
         | Need::SignedIn
         | Need::Tag
         | Need::Tags
+        | Need::Location(_)
         | Need::Transition
         | Need::Listing(..)
         | Need::Tree(..)
@@ -95,6 +96,10 @@ impl Demands {
                     self.tag(model, key);
                 }
             }
+            Need::Location(field) if parts.message.text(field).is_some() => {
+                self.push(Permission::Admin, Object::Server);
+            }
+            Need::Location(_) => {}
             Need::Transition => self.transition(parts)?,
             Need::Listing(permission, field) => match parts.text(field) {
                 None => self.push(Permission::Admin, Object::Server),
@@ -137,6 +142,10 @@ impl Demands {
             Target::LoggedModel(field) => self.ask(permission, parts.text(field), Unknown::LoggedModel),
             Target::Trace(field) => self.ask(permission, parts.text(field), Unknown::Trace),
             Target::Traces(field) => self.ask(permission, message.texts(field), Unknown::Trace),
+            Target::RunsIn(list, field) => self.ask(permission, parts.inside(list, field), Unknown::Run),
+            Target::LoggedModelsIn(list, field) => {
+                self.ask(permission, parts.inside(list, field), Unknown::LoggedModel);
+            }
             Target::Locations => {
                 for location in message.messages("locations") {
                     self.location(permission, location);
@@ -172,7 +181,10 @@ impl Demands {
         unknown: impl Fn(String) -> Unknown,
     ) {
         for id in ids {
-            self.pending.push(Pending { permission, unknown: unknown(id.to_owned()) });
+            let pending = Pending { permission, unknown: unknown(id.to_owned()) };
+            if !self.pending.contains(&pending) {
+                self.pending.push(pending);
+            }
         }
     }
 
@@ -207,6 +219,10 @@ impl Demands {
 impl<'a> Parts<'a> {
     fn text(&self, field: &str) -> Option<&'a str> {
         self.found.param(field).or(self.message.text(field))
+    }
+
+    fn inside(&self, list: &str, field: &'static str) -> impl Iterator<Item = &'a str> {
+        self.message.messages(list).filter_map(move |inner| inner.text(field))
     }
 
     fn required(&self, field: &'static str) -> Result<&'a str, Misread> {

@@ -118,6 +118,15 @@ impl Message {
         }
     }
 
+    /// Whether a map field has a key.
+    #[must_use]
+    pub fn map_has(&self, name: &str, key: &str) -> bool {
+        let Some(Value::Written(written)) = self.value(name) else { return false };
+        let map: Result<std::collections::HashMap<String, serde::de::IgnoredAny>, _> =
+            serde_json::from_str(written);
+        map.is_ok_and(|map| map.contains_key(key))
+    }
+
     /// Whether a field is `true`.
     #[must_use]
     pub fn is_true(&self, name: &str) -> bool {
