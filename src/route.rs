@@ -50,15 +50,18 @@ pub enum Misread {
     /// A parameter that decides is not there.
     #[error("missing value for required parameter `{0}`")]
     Missing(&'static str),
-    /// A model's name that MLflow would refuse, or that could not be written into a record.
-    #[error("`{0}` is no model name: it must not hold `/`, `:` or control characters, nor be `.` or `..`")]
-    ModelName(&'static str),
+    /// A model's name that MLflow refuses too, in its words (`utils/validation.py`).
+    #[error("Invalid model name '{0}'. Names cannot contain '/' or ':'.")]
+    ModelName(String),
+    /// A model's name that MLflow would take, and that no list or record could show as it is.
+    #[error("`{0}` is no model name: it must not hold control characters, nor be `.` or `..`")]
+    UnshowableName(&'static str),
     /// A version is a positive whole number.
     #[error("`version` must be a positive whole number without sign, zeros in front or blanks")]
     Version,
-    /// A stage that the house does not have.
-    #[error("`stage` must be one of {}", crate::operation::STAGES.join(", "))]
-    Stage,
+    /// A stage that nobody has, in MLflow's words (`entities/model_registry/model_version_stages.py`).
+    #[error("Invalid Model Version stage: {0}. Value must be one of None, Staging, Production, Archived.")]
+    Stage(String),
     /// Path and parameters name different things.
     #[error("the path and the parameter `{0}` name different things")]
     Disagree(String),

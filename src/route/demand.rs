@@ -184,7 +184,8 @@ impl Demands {
 
     fn transition(&mut self, parts: &Parts<'_>) -> Result<(), Misread> {
         let (model, version) = (parts.model("name")?, parts.required("version")?);
-        let entered = house_stage(parts.required("stage")?).ok_or(Misread::Stage)?;
+        let entered = parts.required("stage")?;
+        let entered = house_stage(entered).ok_or_else(|| Misread::Stage(super::shortened(entered)))?;
         let stages =
             [Some(entered), parts.message.is_true("archive_existing_versions").then_some("Archived")];
         for stage in stages.into_iter().flatten() {
@@ -212,11 +213,12 @@ impl<'a> Parts<'a> {
         self.text(field).ok_or(Misread::Missing(field))
     }
 
-    /// A model's name. `/` and `:` are refused by MLflow too (`utils/validation.py`); control characters are ours.
     fn model(&self, field: &'static str) -> Result<&'a str, Misread> {
         let name = self.required(field)?;
-        let sound = !name.chars().any(|letter| letter.is_control() || letter == '/' || letter == ':');
-        if sound && name != "." && name != ".." { Ok(name) } else { Err(Misread::ModelName(field)) }
+        if name.chars().any(char::is_control) || name == "." || name == ".." {
+            return Err(Misread::UnshowableName(field));
+        }
+        if name.contains(['/', ':']) { Err(Misread::ModelName(super::shortened(name))) } else { Ok(name) }
     }
 }
 

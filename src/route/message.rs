@@ -3,13 +3,14 @@
 //! MLflow swallows protobuf's parse errors and acts on the half that was read before them (`server/handlers.py`
 //! `_get_request_message`), so whatever protobuf would stumble over is refused here.
 
-use std::fmt::Write as _;
+mod fits;
 
-use base64::Engine as _;
+use std::fmt::Write as _;
 
 use super::json::{self, DEEPEST, JsonError, Raw, Shape};
 use super::schema::{Field, Kind, Schema};
 use super::target::Query;
+use fits::{expectation, number_fits, text_fits};
 
 /// What was read of a request's parameters, in the caller's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -275,7 +276,7 @@ fn single(kind: Kind, raw: Raw<'_>, depth: usize, place: &str) -> Result<Value, 
         Kind::Bool if shape == Shape::Bool => Ok(Value::Written(raw.written().to_owned())),
         Kind::Bool => wrong("true or false"),
         Kind::Text if shape == Shape::Text => Ok(Value::Text(raw.text()?)),
-        Kind::Integer(..) | Kind::Double | Kind::Enum(_) if shape == Shape::Number => {
+        Kind::Integer(..) | Kind::Double | Kind::Float | Kind::Enum(_) if shape == Shape::Number => {
             let written = json::in_range(raw.written())?;
             let sound = number_fits(kind, written);
             if sound { Ok(Value::Written(written.to_owned())) } else { wrong(expectation(kind)) }
@@ -283,6 +284,7 @@ fn single(kind: Kind, raw: Raw<'_>, depth: usize, place: &str) -> Result<Value, 
         Kind::Text
         | Kind::Integer(..)
         | Kind::Double
+        | Kind::Float
         | Kind::Enum(_)
         | Kind::Bytes
         | Kind::Timestamp
@@ -318,6 +320,7 @@ fn query_value(field: &Field, text: &str) -> Result<Value, MessageError> {
         Kind::Bool => text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
         Kind::Integer(..)
         | Kind::Double
+        | Kind::Float
         | Kind::Bytes
         | Kind::Timestamp
         | Kind::Duration
@@ -331,86 +334,6 @@ fn query_value(field: &Field, text: &str) -> Result<Value, MessageError> {
         Ok(Value::Text(text.to_owned()))
     } else {
         Err(MessageError::Kind(field.name.to_owned(), expectation(field.kind)))
-    }
-}
-
-fn number_fits(kind: Kind, written: &str) -> bool {
-    match kind {
-        Kind::Integer(least, most) => {
-            let whole = written.split_once('.').map_or(written, |(whole, zeros)| {
-                if zeros.bytes().all(|byte| byte == b'0') { whole } else { written }
-            });
-            whole.parse().is_ok_and(|number: i128| (least..=most).contains(&number))
-        }
-        Kind::Enum(values) => written.parse().is_ok_and(|number| values.has_number(number)),
-        Kind::Double => true,
-        Kind::Text
-        | Kind::Bool
-        | Kind::Bytes
-        | Kind::Timestamp
-        | Kind::Duration
-        | Kind::FieldMask
-        | Kind::Map
-        | Kind::Any
-        | Kind::Message(_) => false,
-    }
-}
-
-/// Whether a string is one that protobuf's JSON mapping reads as this kind, and that nobody reads otherwise.
-fn text_fits(kind: Kind, text: &str) -> bool {
-    let digits = || text.strip_prefix('-').unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit());
-    match kind {
-        Kind::Text => true,
-        Kind::Integer(..) => !text.is_empty() && digits() && number_fits(kind, text),
-        Kind::Double => {
-            matches!(text, "NaN" | "Infinity" | "-Infinity")
-                || (serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
-                    && json::in_range(text).is_ok())
-        }
-        Kind::Enum(values) => {
-            values.has_name(text) || (digits() && text.parse().is_ok_and(|number| values.has_number(number)))
-        }
-        Kind::Bytes => base64::engine::general_purpose::STANDARD.decode(text).is_ok(),
-        Kind::Timestamp => is_timestamp(text),
-        Kind::Duration => is_duration(text),
-        Kind::FieldMask => {
-            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b','))
-        }
-        Kind::Bool | Kind::Map | Kind::Any | Kind::Message(_) => false,
-    }
-}
-
-fn is_timestamp(text: &str) -> bool {
-    let shape = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'T' | b'Z' | b'+'));
-    shape && text.len() >= 20 && text.len() <= 35 && text.parse::<jiff::Timestamp>().is_ok()
-}
-
-fn is_duration(text: &str) -> bool {
-    let Some(seconds) = text.strip_suffix('s') else { return false };
-    let seconds = seconds.strip_prefix('-').unwrap_or(seconds);
-    let (whole, nanos) = seconds.split_once('.').unwrap_or((seconds, "0"));
-    let digits = |part: &str, most: usize| {
-        !part.is_empty() && part.len() <= most && part.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    digits(whole, 11) && digits(nanos, 9)
-}
-
-fn expectation(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "a string",
-        Kind::Bool => "true or false",
-        Kind::Integer(..) => "an integer in range",
-        Kind::Double => "a number",
-        Kind::Bytes => "base64",
-        Kind::Timestamp => "an RFC 3339 time",
-        Kind::Duration => "a duration such as \"1.5s\"",
-        Kind::FieldMask => "a field mask",
-        Kind::Map => "an object of strings",
-        Kind::Any => "JSON",
-        Kind::Enum(_) => "one of the values that MLflow knows",
-        Kind::Message(_) => "an object",
     }
 }
 

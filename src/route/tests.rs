@@ -1,3 +1,5 @@
+//! Requests as they come, and the demands that are read of them.
+
 use super::*;
 use crate::operation::{Demand, Object, Permission};
 use demand::{Pending, Unknown};
@@ -112,7 +114,7 @@ fn what_two_readers_could_read_differently_is_refused() {
     check("POST", &create, r#""{\"name\":\"victim\"}""#, Err("must be a JSON object"));
     check("POST", &create, r#"{"source":"x"}"#, Err("missing value for required parameter `name`"));
     check("POST", &create, r#"{"name":""}"#, Err("`name`"));
-    check("POST", &create, r#"{"name":"a/b"}"#, Err("no model name"));
+    check("POST", &create, r#"{"name":"a/b"}"#, Err("Invalid model name 'a/b'"));
     check("POST", &create, "{\"name\":\"a\\u0000\"}", Err("no model name"));
     check(
         "POST",

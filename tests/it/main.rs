@@ -1,0 +1,16 @@
+//! The whole proxy in process, between a caller and a stub of MLflow: real sockets, any port, no sleeps.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what a test's own scaffolding finds wrong ends the test"
+)]
+
+mod proxy;
+mod stub;
+
+mod draining;
+mod failures;
+mod forwarded;
+mod hangups;
+mod refusals;
