@@ -1,7 +1,7 @@
 //! What does this request do? Read exactly as MLflow would read it, or not at all.
 //!
 //! [`find()`] looks at method and path alone, so that an unknown route costs nothing; [`read()`] reads the parameters that
-//! the row describes; [`write`] puts down what was understood. The caller's own bytes of path, query and JSON go no
+//! the row describes; [`mod@write`] puts down what was understood. The caller's own bytes of path, query and JSON go no
 //! further than this room.
 
 pub mod artifact_path;
