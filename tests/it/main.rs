@@ -10,7 +10,15 @@ mod proxy;
 mod stub;
 
 mod draining;
+mod experiments;
 mod failures;
 mod forwarded;
 mod hangups;
+mod lines;
+mod lists;
+mod observe;
+mod policies;
 mod refusals;
+mod secured;
+mod sources;
+mod stages;

@@ -335,7 +335,7 @@ impl Proxy {
     /// Puts a new `policy.csv` in its place, whole: the shipped rows and these.
     pub(crate) fn put_rows(&self, rows: &str) {
         let new = self.folder.path().join("new.csv");
-        std::fs::write(&new, lines_with(&shipped("").join(""), rows)).expect("new policies");
+        std::fs::write(&new, lines_with(&shipped(""), rows)).expect("new policies");
         std::fs::rename(new, self.policies().join("policy.csv")).expect("a rename");
     }
 
