@@ -42,6 +42,13 @@ pub struct Run {
     pub root: String,
 }
 
+#[derive(Deserialize)]
+struct Tag {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
 /// A logged model, as far as its files go.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LoggedModel {
@@ -51,6 +58,8 @@ pub struct LoggedModel {
     pub root: String,
     /// The run that logged it, if one did.
     pub run: Option<String>,
+    /// The registered models that its tag `mlflow.modelVersions` names.
+    pub models: Vec<String>,
 }
 
 const ANSWER: usize = 16 * 1024 * 1024;
@@ -113,14 +122,18 @@ impl Facts {
             #[serde(default)]
             artifact_uri: String,
             source_run_id: Option<String>,
+            #[serde(default)]
+            tags: Vec<Tag>,
         }
         let mut path = String::from("/api/2.0/mlflow/logged-models/");
         crate::route::target::write_segment(&mut path, id);
         let answer: Option<Answer> = self.ask(mlflow, &path).await?;
         Ok(answer.map(|answer| {
             let info = answer.model.info;
+            let named =
+                info.tags.iter().find(|tag| tag.key == "mlflow.modelVersions").map(|tag| tag.value.as_str());
             let run = info.source_run_id.filter(|run| !run.is_empty());
-            LoggedModel { experiment: info.experiment_id, root: info.artifact_uri, run }
+            LoggedModel { experiment: info.experiment_id, root: info.artifact_uri, run, models: names(named) }
         }))
     }
 
@@ -194,6 +207,26 @@ impl Facts {
         Ok(self.remember(key, location.map(|experiment| experiment.experiment_id)))
     }
 
+    /// Whether a registered model is a prompt (`prompt/constants.py`), or nothing if there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Facts::run`].
+    pub async fn is_prompt(&self, mlflow: &Upstream, model: &str) -> Result<Option<bool>, FactError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            registered_model: Inner,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            #[serde(default)]
+            tags: Vec<Tag>,
+        }
+        let answer: Option<Answer> =
+            self.ask(mlflow, &query("/api/2.0/mlflow/registered-models/get", &[("name", model)])).await?;
+        let is = |tag: &Tag| tag.key == "mlflow.prompt.is_prompt" && tag.value.eq_ignore_ascii_case("true");
+        Ok(answer.map(|answer| answer.registered_model.tags.iter().any(is)))
+    }
+
     /// MLflow's own stage of a version, or nothing.
     ///
     /// # Errors
@@ -250,7 +283,9 @@ impl Facts {
             let path = query("/api/2.0/mlflow/model-versions/search", &pairs);
             let Some(answer): Option<Answer> = self.ask(mlflow, &path).await? else { return Ok(found) };
             let versions = answer.model_versions.into_iter();
-            found.extend(versions.map(|version| Registered { model: version.name, source: version.source }));
+            found.extend(
+                versions.map(|version| Registered { model: version.name, source: Some(version.source) }),
+            );
             if found.len() > MOST_VERSIONS {
                 return Err(FactError::TooMany);
             }
@@ -305,4 +340,14 @@ impl Facts {
 pub fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     format!("{path}?{query}")
+}
+
+/// The names in MLflow's tag `mlflow.modelVersions`: a JSON list of `{"name", "version"}`.
+fn names(tag: Option<&str>) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Entry {
+        name: String,
+    }
+    let entries: Vec<Entry> = tag.and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default();
+    entries.into_iter().map(|entry| entry.name).collect()
 }

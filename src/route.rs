@@ -89,6 +89,9 @@ pub enum Misread {
     /// A page of another site asks a browser to change something here.
     #[error("a page of another site may not change anything here")]
     CrossSite,
+    /// More objects than are decided for one request.
+    #[error("the request names more than {0} objects")]
+    TooManyObjects(usize),
     /// A GraphQL document that is not one of the web page's.
     #[error("GraphQL: {0}")]
     Graphql(&'static str),

@@ -6,6 +6,7 @@ use crate::route::table::Need;
 use super::Broken;
 
 const PROMPT: &str = "mlflow.prompt.is_prompt";
+const MODEL_VERSIONS: &str = "mlflow.modelVersions";
 
 /// Checks every tag that a request would set or delete on a model, a version or a trace.
 pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken> {
@@ -40,13 +41,29 @@ fn trace(message: &Message) -> Result<(), Broken> {
     if named { Err(Broken::TraceLocation) } else { Ok(()) }
 }
 
+/// What a request on a logged model would do to the list of versions that MLflow keeps in its tag
+/// (`store/tracking/abstract_store.py` `set_model_versions_tags`): a client sends back the list that it was shown, and
+/// whoever could write it could name a version that is none. Setting is left out, deleting refused.
+pub fn keep_model_versions(path: &str, tag_key: Option<&str>, message: &mut Message) -> Result<(), Broken> {
+    if matches!(path, "logged-models" | "logged-models/{model_id}/tags") {
+        message.leave_out("tags", |tag| tag.text("key") == Some(MODEL_VERSIONS));
+    }
+    if path.starts_with("logged-models/") && tag_key == Some(MODEL_VERSIONS) {
+        return Err(Broken::KeptByMlflow(MODEL_VERSIONS));
+    }
+    Ok(())
+}
+
 /// The two sources that MLflow takes for a prompt's version, which has no files (`handlers.py` `_create_model_version`).
+pub const PROMPT_SOURCES: [&str; 2] = ["dummy-source", "prompt-template"];
+
+/// Whether a request creates a prompt's version.
 #[must_use]
 pub fn is_prompt_source(message: &Message) -> bool {
     let marked = message
         .messages("tags")
         .any(|tag| tag.text("key") == Some(PROMPT) && tag.text("value") == Some("true"));
-    marked && matches!(message.text("source"), Some("dummy-source" | "prompt-template"))
+    marked && message.text("source").is_some_and(|source| PROMPT_SOURCES.contains(&source))
 }
 
 fn protected(key: &str) -> Result<(), Broken> {
@@ -113,5 +130,19 @@ mod tests {
             r#"{"name":"p","tags":[{"key":"mlflow.prompt.is_prompt","value":"true"}]}"#,
             &Ok(()),
         );
+    }
+
+    #[test]
+    fn the_list_of_versions_is_mlflows_own() {
+        let schema = Schema::named("SetLoggedModelTags").expect("a known message");
+        let body = r#"{"model_id":"m-1","tags":[{"key":"a","value":"b"},{"key":"mlflow.modelVersions","value":"[]"}]}"#;
+        let mut message = Message::of_json(schema, body.as_bytes()).expect("a sound body");
+        assert_eq!(keep_model_versions("logged-models/{model_id}/tags", None, &mut message), Ok(()));
+        assert_eq!(message.to_json(), r#"{"model_id":"m-1","tags":[{"key":"a","value":"b"}]}"#);
+        let gone = |key| {
+            keep_model_versions("logged-models/{model_id}/tags/{tag_key}", key, &mut Message::default())
+        };
+        assert_eq!(gone(Some("a")), Ok(()));
+        assert_eq!(gone(Some(MODEL_VERSIONS)), Err(Broken::KeptByMlflow(MODEL_VERSIONS)));
     }
 }

@@ -1,5 +1,7 @@
 //! From a row's needs and what was read of the request to demands on named objects.
 
+use std::collections::HashSet;
+
 use http::HeaderMap;
 
 use crate::operation::{Demand, Object, Permission, house_stage};
@@ -11,7 +13,7 @@ use super::message::Message;
 use super::table::{Need, Target};
 
 /// A permission on something whose object the request does not name. MLflow must be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pending {
     /// What is asked for.
     pub permission: Permission,
@@ -20,7 +22,7 @@ pub struct Pending {
 }
 
 /// What a request leaves open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Unknown {
     /// The experiment of a run.
     Run(String),
@@ -51,6 +53,9 @@ pub(super) struct Parts<'a> {
 /// The header that names the experiment of OTLP spans (`server/otel_api.py`).
 pub const EXPERIMENT_HEADER: &str = "x-mlflow-experiment-id";
 
+/// The header that names a run to which the traces are linked; it may be left out.
+pub const RUN_HEADER: &str = "x-mlflow-run-id";
+
 pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
     let mut demands = Demands::default();
     for need in parts.found.row.needs {
@@ -71,8 +76,11 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
     if let Some(permission) = tracking.filter(|_| demands.at_once.is_empty() && demands.pending.is_empty()) {
         demands.at_once.push(Demand::new(permission, Object::EveryExperiment));
     }
-    Ok(demands)
+    demands.once_each()
 }
+
+/// Objects that one request may name: each is decided, and a body of 16 MiB has room for a million and more.
+const MOST_OBJECTS: usize = 10_000;
 
 impl Target {
     fn is_tracking(self) -> bool {
@@ -81,6 +89,18 @@ impl Target {
 }
 
 impl Demands {
+    /// Every demand once, in the order of the request, and not too many of them.
+    pub(super) fn once_each(mut self) -> Result<Self, Misread> {
+        let mut seen = HashSet::new();
+        self.at_once.retain(|demand| seen.insert(demand.clone()));
+        let mut seen = HashSet::new();
+        self.pending.retain(|pending| seen.insert(pending.clone()));
+        if self.at_once.len() + self.pending.len() > MOST_OBJECTS {
+            return Err(Misread::TooManyObjects(MOST_OBJECTS));
+        }
+        Ok(self)
+    }
+
     fn add(&mut self, need: &Need, parts: &Parts<'_>) -> Result<(), Misread> {
         match *need {
             Need::SignedIn | Need::Graphql => {}
@@ -132,6 +152,12 @@ impl Demands {
                 match (sent.next().map(http::HeaderValue::to_str), sent.next()) {
                     (Some(Ok(id)), None) => self.experiments(permission, Some(id)),
                     _ => return Err(Misread::Header(EXPERIMENT_HEADER)),
+                }
+                let mut runs = parts.headers.get_all(RUN_HEADER).iter();
+                match (runs.next().map(http::HeaderValue::to_str), runs.next()) {
+                    (None, _) => {}
+                    (Some(Ok(run)), None) => self.ask(permission, Some(run), Unknown::Run),
+                    _ => return Err(Misread::Header(RUN_HEADER)),
                 }
             }
             Target::Run => {
@@ -209,10 +235,7 @@ impl Demands {
     }
 
     fn push(&mut self, permission: Permission, object: Object) {
-        let demand = Demand::new(permission, object);
-        if !self.at_once.contains(&demand) {
-            self.at_once.push(demand);
-        }
+        self.at_once.push(Demand::new(permission, object));
     }
 }
 

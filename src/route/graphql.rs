@@ -138,7 +138,7 @@ fn demands(root: &str, input: Raw<'_>) -> Result<Demands, Misread> {
         }
         _ => return Err(refused("this root field is not one that the web page asks for")),
     }
-    Ok(demands)
+    demands.once_each()
 }
 
 fn refused(why: &'static str) -> Misread {

@@ -148,6 +148,15 @@ impl Message {
         }
     }
 
+    /// Leaves messages out of a list field.
+    pub fn leave_out(&mut self, name: &str, unwanted: impl Fn(&Self) -> bool) {
+        for (known, value) in &mut self.fields {
+            if let (true, Value::List(list)) = (*known == name, value) {
+                list.retain(|item| !matches!(item, Value::Message(message) if unwanted(message)));
+            }
+        }
+    }
+
     /// Whether nothing is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -174,7 +174,7 @@ pub enum Target {
     StartedTrace,
     /// That of the artifact path in a field.
     File(&'static str),
-    /// The experiment in the header `x-mlflow-experiment-id`.
+    /// The experiment in the header `x-mlflow-experiment-id`, and that of the run in `x-mlflow-run-id`.
     SpansHeader,
     /// Experiments in general, or one that the request does not name.
     Everywhere,

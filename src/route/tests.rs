@@ -269,7 +269,46 @@ fn tracking_rows_ask_for_the_experiment_they_do_not_name() {
     let demanded = Demand::new(Permission::TrackingWrite, Object::Experiment("7".into()));
     assert_eq!(spans(&[("x-mlflow-experiment-id", "7")]), Ok(vec![demanded]));
     assert!(spans(&[]).is_err());
+    let linked = [("x-mlflow-experiment-id", "7"), ("x-mlflow-run-id", "r")];
+    let pending = |pairs: &[_]| {
+        classify_with("POST", "/v1/traces", "…", &headers(pairs)).map(|operation| operation.demands.pending)
+    };
+    let of_run = Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) };
+    assert_eq!(pending(&linked), Ok(vec![of_run]));
+    assert_eq!(
+        pending(&[linked[0], linked[1], linked[1]]),
+        Err(Misread::Header("x-mlflow-run-id")),
+        "MLflow would read the first"
+    );
     assert!(spans(&[("x-mlflow-experiment-id", "7"), ("x-mlflow-experiment-id", "8")]).is_err());
+}
+
+#[test]
+fn logged_models_inside_a_list_count() {
+    for (path, list, permission) in [
+        ("runs/log-batch", "metrics", Permission::TrackingWrite),
+        ("runs/log-inputs", "models", Permission::TrackingRead),
+        ("runs/outputs", "models", Permission::TrackingWrite),
+    ] {
+        let body = format!(r#"{{"run_id":"r","{list}":[{{"model_id":"m-1"}},{{"model_id":"m-1"}},{{}}]}}"#);
+        let operation = classify("POST", &format!("{V2}/{path}"), &body).expect("a sound request");
+        let run = Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) };
+        let model = Pending { permission, unknown: Unknown::LoggedModel("m-1".into()) };
+        assert_eq!(operation.demands.pending, [run, model], "{path}");
+    }
+}
+
+#[test]
+fn a_request_names_only_so_many_objects() {
+    let body = |count: usize| {
+        let ids: Vec<String> = (0..count).map(|id| format!("\"{id}\"")).collect();
+        format!(r#"{{"experiment_ids":[{}]}}"#, ids.join(","))
+    };
+    let path = format!("{V2}/runs/search");
+    assert!(classify("POST", &path, &body(10_000)).is_ok());
+    assert_eq!(classify("POST", &path, &body(10_001)).err(), Some(Misread::TooManyObjects(10_000)));
+    let same = format!(r#"{{"experiment_ids":[{}"1"]}}"#, "\"1\",".repeat(100_000));
+    assert_eq!(classify("POST", &path, &same).expect("one object").demands.at_once.len(), 1);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Row] = &[
     row(POST, V2, "runs/delete-tag", Message("DeleteTag"), &[on(TrackingWrite, Run)], Write),
     row(GET, V2, "runs/get", Message("GetRun"), &[on(TrackingRead, Run)], Read),
     row(POST, V2, "runs/log-batch", Message("LogBatch"), &[on(TrackingWrite, Run), on(TrackingWrite, RunsIn("metrics", "run_id")), on(TrackingWrite, LoggedModelsIn("metrics", "model_id"))], Write),
-    row(POST, V2, "runs/log-inputs", Message("LogInputs"), &[on(TrackingWrite, Run), on(TrackingWrite, LoggedModelsIn("models", "model_id"))], Write),
+    row(POST, V2, "runs/log-inputs", Message("LogInputs"), &[on(TrackingWrite, Run), on(TrackingRead, LoggedModelsIn("models", "model_id"))], Write),
     row(POST, V2, "runs/log-metric", Message("LogMetric"), &[on(TrackingWrite, Run), on(TrackingWrite, LoggedModel("model_id"))], Write),
     row(POST, V2, "runs/log-model", Message("LogModel"), &[on(TrackingWrite, Run)], Write),
     row(POST, V2, "runs/log-parameter", Message("LogParam"), &[on(TrackingWrite, Run)], Write),
