@@ -1,4 +1,7 @@
-"""Measures all contestants in turns, writes `results.json` beside this file and prints a table."""
+"""Measures all contestants in turns, writes `results.json` beside this file and prints a table.
+
+A quick run writes into `tests/.cache/bench` instead: its numbers are not worth keeping.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from contestants import HERE, TARGET, Contestant, Field, open_field
+from contestants import HERE, LOGS, TARGET, Contestant, Field, open_field
 from harness.sekisho import ROOT, binary
 
 CONNECTIONS = 32
@@ -64,8 +67,10 @@ def main() -> None:
     results["rounds"] = measured
     results["ratios"] = ratios(measured)
     results["decisions"] = decisions()
-    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    written = (LOGS if quick else HERE) / "results.json"
+    written.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
+    print(f"\nwritten to {written.relative_to(ROOT)}")
 
 
 def say(text: str) -> None:
@@ -222,7 +227,6 @@ def show(results: dict) -> None:
     for key, aim in (("first_ns", AIM_FIRST), ("remembered_ns", AIM_REMEMBERED)):
         worst = max(each[key] for each in most)
         print(f"worst {key} at 100,000 rows: {worst} ({'within' if worst <= aim else 'OVER'} the aim of {aim})")
-    print(f"\nwritten to {(HERE / 'results.json').relative_to(ROOT)}")
 
 
 def spread(results: dict, name: str, number: str, digits: int) -> str:

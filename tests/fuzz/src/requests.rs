@@ -195,24 +195,27 @@ pub fn source(bytes: &[u8]) {
     assert_eq!(read(&written), Ok(source), "{text:?} became {written:?}");
 }
 
-/// An answer that passes shows no hidden row, keeps every visible one, and has nothing more to hide.
+/// An answer that passes shows no hidden row, keeps every visible one, and has nothing more to hide. Numbers beyond a
+/// double are MLflow's own affair here: a plain reader that refuses them sees nothing.
 pub fn filter(bytes: &[u8]) {
     let seen = |name: &str| name.len().is_multiple_of(2);
     if let Ok(kept) = rows::rows(bytes, "model_versions", &seen) {
         assert_eq!(rows::rows(&kept, "model_versions", &seen).expect("our own answer is read"), kept);
-        if !kept.is_empty() {
-            let before: Value = serde_json::from_slice(bytes).expect("what passes is JSON");
-            let after: Value = serde_json::from_slice(&kept).expect("what is written is JSON");
+        if let (Some(before), Some(after)) = (plain(bytes), plain(&kept)) {
             let visible = names(&before).into_iter().filter(|name| seen(name)).collect::<Vec<_>>();
             assert_eq!(names(&after), visible);
         }
     }
     if let Ok(kept) = rows::graphql(bytes, &seen) {
         assert_eq!(rows::graphql(&kept, &seen).expect("our own answer is read"), kept);
-        if !kept.is_empty() {
-            nothing_hidden(&serde_json::from_slice(&kept).expect("what is written is JSON"), &seen);
+        if let Some(after) = plain(&kept) {
+            nothing_hidden(&after, &seen);
         }
     }
+}
+
+fn plain(answer: &[u8]) -> Option<Value> {
+    serde_json::from_slice(answer).ok()
 }
 
 fn names(answer: &Value) -> Vec<String> {
