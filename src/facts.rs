@@ -42,6 +42,13 @@ pub struct Run {
     pub root: String,
 }
 
+#[derive(Deserialize)]
+struct Tag {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
 /// A logged model, as far as its files go.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LoggedModel {
@@ -117,12 +124,6 @@ impl Facts {
             source_run_id: Option<String>,
             #[serde(default)]
             tags: Vec<Tag>,
-        }
-        #[derive(Deserialize)]
-        struct Tag {
-            key: String,
-            #[serde(default)]
-            value: String,
         }
         let mut path = String::from("/api/2.0/mlflow/logged-models/");
         crate::route::target::write_segment(&mut path, id);
@@ -206,6 +207,26 @@ impl Facts {
         Ok(self.remember(key, location.map(|experiment| experiment.experiment_id)))
     }
 
+    /// Whether a registered model is a prompt (`prompt/constants.py`), or nothing if there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Facts::run`].
+    pub async fn is_prompt(&self, mlflow: &Upstream, model: &str) -> Result<Option<bool>, FactError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            registered_model: Inner,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            #[serde(default)]
+            tags: Vec<Tag>,
+        }
+        let answer: Option<Answer> =
+            self.ask(mlflow, &query("/api/2.0/mlflow/registered-models/get", &[("name", model)])).await?;
+        let is = |tag: &Tag| tag.key == "mlflow.prompt.is_prompt" && tag.value.eq_ignore_ascii_case("true");
+        Ok(answer.map(|answer| answer.registered_model.tags.iter().any(is)))
+    }
+
     /// MLflow's own stage of a version, or nothing.
     ///
     /// # Errors
@@ -262,7 +283,9 @@ impl Facts {
             let path = query("/api/2.0/mlflow/model-versions/search", &pairs);
             let Some(answer): Option<Answer> = self.ask(mlflow, &path).await? else { return Ok(found) };
             let versions = answer.model_versions.into_iter();
-            found.extend(versions.map(|version| Registered { model: version.name, source: version.source }));
+            found.extend(
+                versions.map(|version| Registered { model: version.name, source: Some(version.source) }),
+            );
             if found.len() > MOST_VERSIONS {
                 return Err(FactError::TooMany);
             }

@@ -20,7 +20,10 @@ pub fn rows(body: &[u8], list: &str, seen: Seen<'_>) -> Result<Bytes, Unreadable
     let members = answer.members()?.into_iter().map(|(name, value)| (name.clone(), (name, value)));
     json::write_object(&mut out, members, |out, (name, value)| {
         if name == list {
-            visible(out, value, seen)
+            visible(out, value, seen, |out, row| {
+                out.push_str(row.written());
+                Ok(())
+            })
         } else {
             out.push_str(value.written());
             Ok(())
@@ -43,7 +46,9 @@ fn versions(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> R
         Shape::Object => {
             let members = value.members()?.into_iter().map(|(name, value)| (name.clone(), (name, value)));
             json::write_object(out, members, |out, (name, value)| match (&*name, value.shape()) {
-                ("modelVersions", Shape::List) => visible(out, value, seen),
+                ("modelVersions", Shape::List) => {
+                    visible(out, value, seen, |out, row| versions(out, row, seen, deeper))
+                }
                 _ => versions(out, value, seen, deeper),
             })
         }
@@ -55,7 +60,12 @@ fn versions(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> R
     }
 }
 
-fn visible(out: &mut String, list: Raw<'_>, seen: Seen<'_>) -> Result<(), JsonError> {
+fn visible(
+    out: &mut String,
+    list: Raw<'_>,
+    seen: Seen<'_>,
+    write: impl FnMut(&mut String, Raw<'_>) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
     let mut kept = Vec::new();
     for row in list.items()? {
         let named = row.members()?.into_iter().find(|(name, _)| name == "name");
@@ -64,10 +74,7 @@ fn visible(out: &mut String, list: Raw<'_>, seen: Seen<'_>) -> Result<(), JsonEr
             kept.push(row);
         }
     }
-    json::write_list(out, kept, |out, row| {
-        out.push_str(row.written());
-        Ok(())
-    })
+    json::write_list(out, kept, write)
 }
 
 /// A file is data, never a page of this origin: it is saved, not sniffed, and runs nothing.
@@ -103,6 +110,13 @@ mod tests {
             kept,
             r#"{"data":{"mlflowSearchRuns":{"runs":[{"modelVersions":[{"name":"mine"}]},{"modelVersions":null,"info":{"a":1}}]}}}"#
         );
+    }
+
+    #[test]
+    fn versions_below_a_visible_version_are_rows_too() {
+        let body = br#"{"modelVersions":[{"name":"mine","modelVersions":[{"name":"victim"}]}]}"#;
+        let kept = graphql(body, &mine).expect("a sound answer");
+        assert_eq!(kept, r#"{"modelVersions":[{"name":"mine","modelVersions":[]}]}"#);
     }
 
     #[test]

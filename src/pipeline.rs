@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::uri::Authority;
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 
@@ -94,8 +95,9 @@ impl Gate {
         )?;
         trail.note_route(found.route());
         *graphql = (found.row.answer == Answer::Graphql).then(String::new);
+        route::refuse_cross_site(&found, &parts.headers, parts.uri.authority().map(Authority::as_str))?;
         let (body, stream) = take_body(&found, body).await?;
-        let operation = route::read(found, &parts.uri, &parts.headers, body)?;
+        let mut operation = route::read(found, &parts.uri, &parts.headers, body)?;
         trail.note_operation(&operation);
         if let route::Parameters::Graphql(asked) = &operation.parameters {
             *graphql = Some(asked.root.clone());
@@ -103,6 +105,10 @@ impl Gate {
         let policy = self.authz.current();
         let permit = self.permit(policy, who, &operation).await?;
         trail.note_permit(&permit, operation.found.row.access);
+        if let route::Parameters::Message(message) = &mut operation.parameters {
+            let found = &operation.found;
+            govern::tags::keep_model_versions(found.row.path, found.param("tag_key"), message)?;
+        }
         let permit = self.govern(permit, &operation).await?;
         Ok(Passed { slot, operation, permit, parts, stream, peer })
     }

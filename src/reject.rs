@@ -88,11 +88,16 @@ impl Rejection {
             Self::OverLimit(_) | Self::Journal(_) => unavailable,
             Self::Unauthenticated(_) => face(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Misread(Misread::NoRoute(_)) => face(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
+            Self::Misread(Misread::CrossSite) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Misread(_) | Self::Body(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
+            Self::Broken(Broken::Source(_)) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
             Self::Denied(_) | Self::Untold { .. } | Self::Broken(_) => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
             Self::Fact(FactError::TooMany) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+            Self::Fact(FactError::Status(status)) if status.is_client_error() => {
+                face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
+            }
             Self::Fact(FactError::Upstream(_) | FactError::Status(_) | FactError::Unreadable(_)) => {
                 unavailable
             }

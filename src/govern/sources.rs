@@ -38,14 +38,17 @@ pub struct Files {
 pub struct Registered {
     /// The registered model.
     pub model: String,
-    /// The version's source, as MLflow has it.
-    pub source: String,
+    /// The version's source, as MLflow has it; nothing where it is not known, and may be any of the files.
+    pub source: Option<String>,
 }
 
 /// Reads the source of a request that creates a version.
 pub fn read(message: &Message) -> Result<Source, Broken> {
     if tags::is_prompt_source(message) {
-        return Ok(Source::Prompt);
+        return match message.text("model_id") {
+            None => Ok(Source::Prompt),
+            Some(_) => Err(Broken::Source("a prompt has no `model_id`")),
+        };
     }
     let source = message.text("source").ok_or(Broken::Source("it is missing"))?;
     if source.chars().any(char::is_control)
@@ -100,7 +103,10 @@ fn models(rest: &str) -> Result<Source, Broken> {
 
 fn files(rest: &str) -> Result<Files, Broken> {
     let (id, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let path = path.strip_suffix('/').unwrap_or(path);
+    files_below(id, path.strip_suffix('/').unwrap_or(path))
+}
+
+fn files_below(id: &str, path: &str) -> Result<Files, Broken> {
     let sound = is_id(id) && (path.is_empty() || artifact_path::check(path).is_ok());
     if sound {
         Ok(Files { id: id.to_owned(), path: path.to_owned() })
@@ -115,10 +121,10 @@ fn proxied(rest: &str) -> Result<Source, Broken> {
     let path = rest.strip_prefix('/').filter(|path| artifact_path::check(path).is_ok()).ok_or(bad)?;
     match path.split('/').collect::<Vec<_>>().as_slice() {
         [_, "models", id, "artifacts", below @ ..] if is_logged_model(id) => {
-            Ok(Source::LoggedModel(Files { id: (*id).to_owned(), path: below.join("/") }))
+            Ok(Source::LoggedModel(files_below(id, &below.join("/"))?))
         }
         [_, run, "artifacts", below @ ..] if is_id(run) => {
-            Ok(Source::Run(Files { id: (*run).to_owned(), path: below.join("/") }))
+            Ok(Source::Run(files_below(run, &below.join("/"))?))
         }
         _ => place(&format!("mlflow-artifacts:{rest}")),
     }
@@ -147,41 +153,60 @@ pub fn below_root(place: &str, root: &str) -> Option<String> {
     }
 }
 
-/// May someone who may read the models that `readable` says register these files?
+/// May someone who may read the models that `readable` says register these files? `root` is where the files of the run or
+/// logged model that they belong to are.
 ///
 /// Files that no version has are their experiment's, which the policy has decided. Of files that versions have, one
-/// version with all of them must be readable. `run` is the run that a logged model came from: files of the one may be
-/// files of the other, and then nothing tells them apart.
+/// version with all of them must be readable. A run's files may be those of a logged model that came from it, and then
+/// nothing tells them apart.
 pub fn may_register(
     wanted: &Source,
+    root: &str,
     registered: &[Registered],
     readable: impl Fn(&str) -> bool,
 ) -> Result<(), Broken> {
-    let mut overlapping = registered.iter().filter(|version| overlaps(wanted, version)).peekable();
+    let theirs = |version: &Registered| version.source.as_deref().and_then(|text| named(text, wanted, root));
+    let mut overlapping =
+        registered.iter().filter(|version| overlaps(wanted, theirs(version).as_ref())).peekable();
     if overlapping.peek().is_none()
-        || overlapping.any(|version| covers(version, wanted) && readable(&version.model))
+        || overlapping.any(|version| covers(theirs(version).as_ref(), wanted) && readable(&version.model))
     {
         return Ok(());
     }
     Err(Broken::SourceNotReadable)
 }
 
-fn overlaps(wanted: &Source, version: &Registered) -> bool {
-    let Ok(theirs) = of_text(&version.source) else { return true };
-    match (wanted, &theirs) {
-        (Source::Run(ours), Source::Run(theirs))
-        | (Source::LoggedModel(ours), Source::LoggedModel(theirs)) => {
+/// What a version's source names; a place below the wanted files' root is told as they are.
+fn named(text: &str, wanted: &Source, root: &str) -> Option<Source> {
+    if tags::PROMPT_SOURCES.contains(&text) {
+        return Some(Source::Prompt);
+    }
+    let source = of_text(text).ok()?;
+    let Source::Place(place) = &source else { return Some(source) };
+    let below = |id: &str| below_root(place, root).map(|path| Files { id: id.to_owned(), path });
+    let known = match wanted {
+        Source::Run(files) => below(&files.id).map(Source::Run),
+        Source::LoggedModel(files) => below(&files.id).map(Source::LoggedModel),
+        Source::Prompt | Source::Version(_) | Source::Place(_) => None,
+    };
+    Some(known.unwrap_or(source))
+}
+
+fn overlaps(wanted: &Source, theirs: Option<&Source>) -> bool {
+    match (wanted, theirs) {
+        (Source::Run(ours), Some(Source::Run(theirs)))
+        | (Source::LoggedModel(ours), Some(Source::LoggedModel(theirs))) => {
             ours.id == theirs.id && (within(&ours.path, &theirs.path) || within(&theirs.path, &ours.path))
         }
-        (_, Source::Prompt) | (Source::Prompt, _) => false,
+        (_, Some(Source::Prompt)) | (Source::Prompt, _) => false,
         _ => true,
     }
 }
 
-fn covers(version: &Registered, wanted: &Source) -> bool {
-    match (of_text(&version.source), wanted) {
-        (Ok(Source::Run(theirs)), Source::Run(ours))
-        | (Ok(Source::LoggedModel(theirs)), Source::LoggedModel(ours)) => {
+fn covers(theirs: Option<&Source>, wanted: &Source) -> bool {
+    match (theirs, wanted) {
+        (Some(Source::Run(theirs)), Source::Run(ours))
+        | (Some(Source::LoggedModel(theirs)), Source::LoggedModel(ours)) => {
             theirs.id == ours.id && within(&ours.path, &theirs.path)
         }
         _ => false,
@@ -192,7 +217,9 @@ fn within(path: &str, root: &str) -> bool {
     root.is_empty() || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn is_id(text: &str) -> bool {
+/// Whether a text is an id as MLflow makes them, which no filter reads as anything else.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
@@ -256,6 +283,8 @@ mod tests {
             "runs:/abc/%2e%2e/x",
             "mlflow-artifacts:/1/abc/artifacts/../x",
             "mlflow-artifacts://host/1/abc/artifacts/x",
+            "mlflow-artifacts:/1/abc/artifacts/file:/x",
+            "mlflow-artifacts:/1/models/m-0f/artifacts/c:/x",
             "s3://bucket/a/../b",
             "s3://bucket//a",
             "models:/victim",
@@ -282,11 +311,13 @@ mod tests {
 
     #[test]
     fn files_of_a_hidden_model_cannot_be_registered_under_another_name() {
-        let version = |model: &str, source: &str| Registered { model: model.into(), source: source.into() };
+        let version =
+            |model: &str, source: &str| Registered { model: model.into(), source: Some(source.into()) };
         let readable = |model: &str| model == "mine";
         let wanted = |text: &str| source(text).expect("a sound source");
-        let may =
-            |text: &str, registered: &[Registered]| may_register(&wanted(text), registered, readable).is_ok();
+        let may = |text: &str, registered: &[Registered]| {
+            may_register(&wanted(text), "s3://b/1/r/artifacts", registered, readable).is_ok()
+        };
         assert!(may("runs:/r/model", &[]), "nobody's files but the experiment's");
         assert!(!may("runs:/r/model", &[version("victim", "runs:/r/model")]));
         assert!(!may("runs:/r/model/data", &[version("victim", "runs:/r/model")]), "a part of them");
@@ -312,5 +343,21 @@ mod tests {
             "runs:/r/model",
             &[version("victim", "models:/m-0f"), version("mine", "runs:/r/other")]
         ));
+        let place = version("mine", "s3://b/1/r/artifacts/model");
+        assert!(may("runs:/r/model", std::slice::from_ref(&place)), "the same files by their place");
+        assert!(!may("runs:/r/model", &[version("victim", "s3://b/1/r/artifacts/model")]));
+        assert!(may("runs:/r/other", &[version("victim", "s3://b/1/r/artifacts/model")]));
+        assert!(may("runs:/r/model", &[version("victim", "dummy-source")]), "a prompt has no files");
+        let rumour = |model: &str| Registered { model: model.into(), source: None };
+        assert!(!may("models:/m-0f", &[rumour("mine")]), "what a tag says proves nothing");
+        assert!(may("models:/m-0f", &[rumour("victim"), version("mine", "models:/m-0f")]));
+    }
+
+    #[test]
+    fn a_prompt_names_no_logged_model() {
+        let body = r#"{"name":"m","source":"dummy-source","model_id":"m-0f","tags":[{"key":"mlflow.prompt.is_prompt","value":"true"}]}"#;
+        let schema = Schema::named("CreateModelVersion").expect("a known message");
+        let message = Message::of_json(schema, body.as_bytes()).expect("a sound body");
+        assert_eq!(read(&message), Err(Broken::Source("a prompt has no `model_id`")));
     }
 }

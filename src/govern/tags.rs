@@ -6,9 +6,13 @@ use crate::route::table::Need;
 use super::Broken;
 
 const PROMPT: &str = "mlflow.prompt.is_prompt";
+const MODEL_VERSIONS: &str = "mlflow.modelVersions";
 
-/// Checks every tag that a registry request would set or delete.
+/// Checks every tag that a request would set or delete on a model, a version or a trace.
 pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken> {
+    if path.starts_with("traces") {
+        return trace(message);
+    }
     if needs.contains(&Need::Tag) {
         let key = message.text("key").unwrap_or_default();
         if key == PROMPT {
@@ -27,13 +31,39 @@ pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken
     Ok(())
 }
 
+/// MLflow reads a trace's files from wherever this tag says (`tracing/utils/artifact_utils.py`) and lets a client set it.
+fn trace(message: &Message) -> Result<(), Broken> {
+    const LOCATION: &str = "mlflow.artifactLocation";
+    let started = message.message("trace").and_then(|trace| trace.message("trace_info"));
+    let named = message.text("key") == Some(LOCATION)
+        || message.messages("tags").any(|tag| tag.text("key") == Some(LOCATION))
+        || started.is_some_and(|info| info.map_has("tags", LOCATION));
+    if named { Err(Broken::TraceLocation) } else { Ok(()) }
+}
+
+/// What a request on a logged model would do to the list of versions that MLflow keeps in its tag
+/// (`store/tracking/abstract_store.py` `set_model_versions_tags`): a client sends back the list that it was shown, and
+/// whoever could write it could name a version that is none. Setting is left out, deleting refused.
+pub fn keep_model_versions(path: &str, tag_key: Option<&str>, message: &mut Message) -> Result<(), Broken> {
+    if matches!(path, "logged-models" | "logged-models/{model_id}/tags") {
+        message.leave_out("tags", |tag| tag.text("key") == Some(MODEL_VERSIONS));
+    }
+    if path.starts_with("logged-models/") && tag_key == Some(MODEL_VERSIONS) {
+        return Err(Broken::KeptByMlflow(MODEL_VERSIONS));
+    }
+    Ok(())
+}
+
 /// The two sources that MLflow takes for a prompt's version, which has no files (`handlers.py` `_create_model_version`).
+pub const PROMPT_SOURCES: [&str; 2] = ["dummy-source", "prompt-template"];
+
+/// Whether a request creates a prompt's version.
 #[must_use]
 pub fn is_prompt_source(message: &Message) -> bool {
     let marked = message
         .messages("tags")
         .any(|tag| tag.text("key") == Some(PROMPT) && tag.text("value") == Some("true"));
-    marked && matches!(message.text("source"), Some("dummy-source" | "prompt-template"))
+    marked && message.text("source").is_some_and(|source| PROMPT_SOURCES.contains(&source))
 }
 
 fn protected(key: &str) -> Result<(), Broken> {
@@ -69,6 +99,19 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_cannot_be_pointed_at_other_files() {
+        for (message, body) in [
+            ("SetTraceTagV3", r#"{"key":"mlflow.artifactLocation","value":"/etc"}"#),
+            ("StartTrace", r#"{"tags":[{"key":"mlflow.artifactLocation","value":"/etc"}]}"#),
+            ("EndTrace", r#"{"tags":[{"key":"mlflow.artifactLocation","value":"/etc"}]}"#),
+            ("StartTraceV3", r#"{"trace":{"trace_info":{"tags":{"mlflow.artif\u0061ctLocation":"/etc"}}}}"#),
+        ] {
+            check_body(message, &[], "traces", body, &Err(Broken::TraceLocation));
+        }
+        check_body("SetTraceTagV3", &[], "traces/{trace_id}/tags", r#"{"key":"owner","value":"a"}"#, &Ok(()));
+    }
+
+    #[test]
     fn tags_inside_a_create_call_count() {
         let create = |source: &str, key: &str, expected| {
             let body = format!(
@@ -87,5 +130,19 @@ mod tests {
             r#"{"name":"p","tags":[{"key":"mlflow.prompt.is_prompt","value":"true"}]}"#,
             &Ok(()),
         );
+    }
+
+    #[test]
+    fn the_list_of_versions_is_mlflows_own() {
+        let schema = Schema::named("SetLoggedModelTags").expect("a known message");
+        let body = r#"{"model_id":"m-1","tags":[{"key":"a","value":"b"},{"key":"mlflow.modelVersions","value":"[]"}]}"#;
+        let mut message = Message::of_json(schema, body.as_bytes()).expect("a sound body");
+        assert_eq!(keep_model_versions("logged-models/{model_id}/tags", None, &mut message), Ok(()));
+        assert_eq!(message.to_json(), r#"{"model_id":"m-1","tags":[{"key":"a","value":"b"}]}"#);
+        let gone = |key| {
+            keep_model_versions("logged-models/{model_id}/tags/{tag_key}", key, &mut Message::default())
+        };
+        assert_eq!(gone(Some("a")), Ok(()));
+        assert_eq!(gone(Some(MODEL_VERSIONS)), Err(Broken::KeptByMlflow(MODEL_VERSIONS)));
     }
 }

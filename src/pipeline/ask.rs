@@ -34,13 +34,13 @@ impl Gate {
             .pending
             .iter()
             .partition(|pending| !tells_apart && !matches!(pending.unknown, Unknown::StageLeft(..)));
+        let mut everywhere: Vec<Permission> = at_once.iter().map(|pending| pending.permission).collect();
+        everywhere.sort_unstable();
+        everywhere.dedup();
         let mut first = demands.at_once.clone();
-        for pending in at_once {
-            let demand = Demand::new(pending.permission, Object::EveryExperiment);
-            if !first.contains(&demand) {
-                first.push(demand);
-            }
-        }
+        first.extend(
+            everywhere.into_iter().map(|permission| Demand::new(permission, Object::EveryExperiment)),
+        );
         let (same_policy, same_who) = (Arc::clone(&policy), Arc::clone(&who));
         let decided = if first.is_empty() {
             self.authz.decide(policy, who, self.found_out(later).await?)
@@ -93,13 +93,18 @@ impl Gate {
     /// Whether the caller may register the files that a new version's source names.
     pub(super) async fn source(&self, permit: Permit, message: &Message) -> Result<Permit, Rejection> {
         match sources::read(message)? {
-            Source::Prompt => Ok(permit),
+            Source::Prompt => match message.text("name") {
+                Some(name) if self.facts.is_prompt(&self.mlflow, name).await? == Some(false) => {
+                    Err(Broken::NoPrompt.into())
+                }
+                _ => Ok(permit),
+            },
             Source::Version(model) => {
                 let demand = Demand::new(Permission::ModelRead, Object::Model(model.into()));
                 permit.and(vec![demand]).map_err(|_| Broken::SourceNotReadable.into())
             }
             Source::Run(files) => self.run_files(permit, files).await,
-            Source::LoggedModel(files) => self.logged_model_files(permit, files).await,
+            Source::LoggedModel(files) => self.logged_model_files(permit, message, files).await,
             Source::Place(place) => self.place(permit, message, &place).await,
         }
     }
@@ -107,37 +112,53 @@ impl Gate {
     async fn run_files(&self, permit: Permit, files: Files) -> Result<Permit, Rejection> {
         let run = self.facts.run(&self.mlflow, &files.id).await?.ok_or(Broken::SourceNotReadable)?;
         let permit = self.readable_experiment(permit, &run.experiment)?;
-        let registered = self.facts.versions(&self.mlflow, &format!("run_id = '{}'", files.id)).await?;
-        may_register(permit, &Source::Run(files), &registered)
+        let id = &files.id;
+        let mut registered = self.facts.versions(&self.mlflow, &format!("run_id = '{id}'")).await?;
+        registered.extend(
+            self.facts.versions(&self.mlflow, &format!("source_path LIKE '%{id}/artifacts%'")).await?,
+        );
+        may_register(permit, &Source::Run(files), &run.root, &registered)
     }
 
-    async fn logged_model_files(&self, permit: Permit, files: Files) -> Result<Permit, Rejection> {
+    /// The versions are looked for by the logged model's id and by its run. What its tag says is heard as well, but anyone
+    /// who writes to the experiment may have written it: it can only refuse.
+    async fn logged_model_files(
+        &self,
+        permit: Permit,
+        message: &Message,
+        files: Files,
+    ) -> Result<Permit, Rejection> {
         let model =
             self.facts.logged_model(&self.mlflow, &files.id).await?.ok_or(Broken::SourceNotReadable)?;
         let permit = self.readable_experiment(permit, &model.experiment)?;
-        let source = format!("models:/{}", files.id);
-        let mut registered = self.facts.versions(&self.mlflow, &format!("source_path = '{source}'")).await?;
+        if message.text("run_id").is_some_and(|run| model.run.as_deref() != Some(run)) {
+            return Err(Broken::Source("`run_id` is not the run that its logged model came from").into());
+        }
+        let by_id = format!("source_path LIKE '%{}%'", files.id);
+        let mut registered = self.facts.versions(&self.mlflow, &by_id).await?;
         if let Some(run) = model.run.filter(|run| run.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
             registered.extend(self.facts.versions(&self.mlflow, &format!("run_id = '{run}'")).await?);
         }
-        registered.extend(model.models.into_iter().map(|model| Registered { model, source: source.clone() }));
-        may_register(permit, &Source::LoggedModel(files), &registered)
+        registered.extend(model.models.into_iter().map(|model| Registered { model, source: None }));
+        may_register(permit, &Source::LoggedModel(files), &model.root, &registered)
     }
 
-    /// A place in a store must lie inside the artifact root of the run or logged model that the request names: MLflow takes
+    /// A place in a store must lie inside the artifact root of the logged model or run that the request names: MLflow takes
     /// `s3:` and unknown schemes with no owner at all (`handlers.py` `_validate_source_model`).
     async fn place(&self, permit: Permit, message: &Message, place: &str) -> Result<Permit, Rejection> {
         let foreign =
             Broken::Source("it lies in none of the run's or logged model's files that the request names");
-        if let Some(id) = message.text("model_id").filter(|id| sources::is_logged_model(id)) {
-            let model = self.facts.logged_model(&self.mlflow, id).await?;
-            if let Some(path) = model.and_then(|model| sources::below_root(place, &model.root)) {
-                return self.logged_model_files(permit, Files { id: id.to_owned(), path }).await;
-            }
+        if let Some(id) = message.text("model_id") {
+            let known = sources::is_logged_model(id);
+            let model = if known { self.facts.logged_model(&self.mlflow, id).await? } else { None };
+            return match model.and_then(|model| sources::below_root(place, &model.root)) {
+                Some(path) => {
+                    self.logged_model_files(permit, message, Files { id: id.to_owned(), path }).await
+                }
+                None => Err(foreign.into()),
+            };
         }
-        if let Some(id) =
-            message.text("run_id").filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-        {
+        if let Some(id) = message.text("run_id").filter(|id| sources::is_id(id)) {
             let run = self.facts.run(&self.mlflow, id).await?;
             if let Some(path) = run.and_then(|run| sources::below_root(place, &run.root)) {
                 return self.run_files(permit, Files { id: id.to_owned(), path }).await;
@@ -152,9 +173,14 @@ impl Gate {
     }
 }
 
-fn may_register(permit: Permit, wanted: &Source, registered: &[Registered]) -> Result<Permit, Rejection> {
+fn may_register(
+    permit: Permit,
+    wanted: &Source,
+    root: &str,
+    registered: &[Registered],
+) -> Result<Permit, Rejection> {
     let readable = |model: &str| permit.covers(Permission::ModelRead, &Object::Model(model.into()));
-    sources::may_register(wanted, registered, readable)?;
+    sources::may_register(wanted, root, registered, readable)?;
     Ok(permit)
 }
 

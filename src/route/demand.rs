@@ -1,5 +1,7 @@
 //! From a row's needs and what was read of the request to demands on named objects.
 
+use std::collections::HashSet;
+
 use http::HeaderMap;
 
 use crate::operation::{Demand, Object, Permission, house_stage};
@@ -11,7 +13,7 @@ use super::message::Message;
 use super::table::{Need, Target};
 
 /// A permission on something whose object the request does not name. MLflow must be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pending {
     /// What is asked for.
     pub permission: Permission,
@@ -20,7 +22,7 @@ pub struct Pending {
 }
 
 /// What a request leaves open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Unknown {
     /// The experiment of a run.
     Run(String),
@@ -51,6 +53,9 @@ pub(super) struct Parts<'a> {
 /// The header that names the experiment of OTLP spans (`server/otel_api.py`).
 pub const EXPERIMENT_HEADER: &str = "x-mlflow-experiment-id";
 
+/// The header that names a run to which the traces are linked; it may be left out.
+pub const RUN_HEADER: &str = "x-mlflow-run-id";
+
 pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
     let mut demands = Demands::default();
     for need in parts.found.row.needs {
@@ -62,6 +67,7 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
         | Need::SignedIn
         | Need::Tag
         | Need::Tags
+        | Need::Location(_)
         | Need::Transition
         | Need::Listing(..)
         | Need::Tree(..)
@@ -70,8 +76,11 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
     if let Some(permission) = tracking.filter(|_| demands.at_once.is_empty() && demands.pending.is_empty()) {
         demands.at_once.push(Demand::new(permission, Object::EveryExperiment));
     }
-    Ok(demands)
+    demands.once_each()
 }
+
+/// Objects that one request may name: each is decided, and a body of 16 MiB has room for a million and more.
+const MOST_OBJECTS: usize = 10_000;
 
 impl Target {
     fn is_tracking(self) -> bool {
@@ -80,6 +89,18 @@ impl Target {
 }
 
 impl Demands {
+    /// Every demand once, in the order of the request, and not too many of them.
+    pub(super) fn once_each(mut self) -> Result<Self, Misread> {
+        let mut seen = HashSet::new();
+        self.at_once.retain(|demand| seen.insert(demand.clone()));
+        let mut seen = HashSet::new();
+        self.pending.retain(|pending| seen.insert(pending.clone()));
+        if self.at_once.len() + self.pending.len() > MOST_OBJECTS {
+            return Err(Misread::TooManyObjects(MOST_OBJECTS));
+        }
+        Ok(self)
+    }
+
     fn add(&mut self, need: &Need, parts: &Parts<'_>) -> Result<(), Misread> {
         match *need {
             Need::SignedIn | Need::Graphql => {}
@@ -95,6 +116,10 @@ impl Demands {
                     self.tag(model, key);
                 }
             }
+            Need::Location(field) if parts.message.text(field).is_some() => {
+                self.push(Permission::Admin, Object::Server);
+            }
+            Need::Location(_) => {}
             Need::Transition => self.transition(parts)?,
             Need::Listing(permission, field) => match parts.text(field) {
                 None => self.push(Permission::Admin, Object::Server),
@@ -128,6 +153,12 @@ impl Demands {
                     (Some(Ok(id)), None) => self.experiments(permission, Some(id)),
                     _ => return Err(Misread::Header(EXPERIMENT_HEADER)),
                 }
+                let mut runs = parts.headers.get_all(RUN_HEADER).iter();
+                match (runs.next().map(http::HeaderValue::to_str), runs.next()) {
+                    (None, _) => {}
+                    (Some(Ok(run)), None) => self.ask(permission, Some(run), Unknown::Run),
+                    _ => return Err(Misread::Header(RUN_HEADER)),
+                }
             }
             Target::Run => {
                 let id = parts.text("run_id").or(parts.text("run_uuid"));
@@ -137,6 +168,10 @@ impl Demands {
             Target::LoggedModel(field) => self.ask(permission, parts.text(field), Unknown::LoggedModel),
             Target::Trace(field) => self.ask(permission, parts.text(field), Unknown::Trace),
             Target::Traces(field) => self.ask(permission, message.texts(field), Unknown::Trace),
+            Target::RunsIn(list, field) => self.ask(permission, parts.inside(list, field), Unknown::Run),
+            Target::LoggedModelsIn(list, field) => {
+                self.ask(permission, parts.inside(list, field), Unknown::LoggedModel);
+            }
             Target::Locations => {
                 for location in message.messages("locations") {
                     self.location(permission, location);
@@ -172,7 +207,10 @@ impl Demands {
         unknown: impl Fn(String) -> Unknown,
     ) {
         for id in ids {
-            self.pending.push(Pending { permission, unknown: unknown(id.to_owned()) });
+            let pending = Pending { permission, unknown: unknown(id.to_owned()) };
+            if !self.pending.contains(&pending) {
+                self.pending.push(pending);
+            }
         }
     }
 
@@ -184,7 +222,8 @@ impl Demands {
 
     fn transition(&mut self, parts: &Parts<'_>) -> Result<(), Misread> {
         let (model, version) = (parts.model("name")?, parts.required("version")?);
-        let entered = house_stage(parts.required("stage")?).ok_or(Misread::Stage)?;
+        let entered = parts.required("stage")?;
+        let entered = house_stage(entered).ok_or_else(|| Misread::Stage(super::shortened(entered)))?;
         let stages =
             [Some(entered), parts.message.is_true("archive_existing_versions").then_some("Archived")];
         for stage in stages.into_iter().flatten() {
@@ -196,10 +235,7 @@ impl Demands {
     }
 
     fn push(&mut self, permission: Permission, object: Object) {
-        let demand = Demand::new(permission, object);
-        if !self.at_once.contains(&demand) {
-            self.at_once.push(demand);
-        }
+        self.at_once.push(Demand::new(permission, object));
     }
 }
 
@@ -208,15 +244,20 @@ impl<'a> Parts<'a> {
         self.found.param(field).or(self.message.text(field))
     }
 
+    fn inside(&self, list: &str, field: &'static str) -> impl Iterator<Item = &'a str> {
+        self.message.messages(list).filter_map(move |inner| inner.text(field))
+    }
+
     fn required(&self, field: &'static str) -> Result<&'a str, Misread> {
         self.text(field).ok_or(Misread::Missing(field))
     }
 
-    /// A model's name. `/` and `:` are refused by MLflow too (`utils/validation.py`); control characters are ours.
     fn model(&self, field: &'static str) -> Result<&'a str, Misread> {
         let name = self.required(field)?;
-        let sound = !name.chars().any(|letter| letter.is_control() || letter == '/' || letter == ':');
-        if sound && name != "." && name != ".." { Ok(name) } else { Err(Misread::ModelName(field)) }
+        if name.chars().any(char::is_control) || name == "." || name == ".." {
+            return Err(Misread::UnshowableName(field));
+        }
+        if name.contains(['/', ':']) { Err(Misread::ModelName(super::shortened(name))) } else { Ok(name) }
     }
 }
 

@@ -3,14 +3,14 @@
 //! MLflow swallows protobuf's parse errors and acts on the half that was read before them (`server/handlers.py`
 //! `_get_request_message`), so whatever protobuf would stumble over is refused here.
 
-mod scalar;
+mod fits;
 
 use std::fmt::Write as _;
 
 use super::json::{self, DEEPEST, JsonError, Raw, Shape};
 use super::schema::{Field, Kind, Schema};
 use super::target::Query;
-use scalar::{expectation, number_fits, text_fits};
+use fits::{expectation, number_fits, text_fits};
 
 /// What was read of a request's parameters, in the caller's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,6 +118,15 @@ impl Message {
         }
     }
 
+    /// Whether a map field has a key.
+    #[must_use]
+    pub fn map_has(&self, name: &str, key: &str) -> bool {
+        let Some(Value::Written(written)) = self.value(name) else { return false };
+        let map: Result<std::collections::HashMap<String, serde::de::IgnoredAny>, _> =
+            serde_json::from_str(written);
+        map.is_ok_and(|map| map.contains_key(key))
+    }
+
     /// Whether a field is `true`.
     #[must_use]
     pub fn is_true(&self, name: &str) -> bool {
@@ -135,6 +144,15 @@ impl Message {
         for (known, value) in &mut self.fields {
             if *known == name {
                 *value = Value::Text(text.to_owned());
+            }
+        }
+    }
+
+    /// Leaves messages out of a list field.
+    pub fn leave_out(&mut self, name: &str, unwanted: impl Fn(&Self) -> bool) {
+        for (known, value) in &mut self.fields {
+            if let (true, Value::List(list)) = (*known == name, value) {
+                list.retain(|item| !matches!(item, Value::Message(message) if unwanted(message)));
             }
         }
     }
@@ -276,7 +294,7 @@ fn single(kind: Kind, raw: Raw<'_>, depth: usize, place: &str) -> Result<Value, 
         Kind::Bool if shape == Shape::Bool => Ok(Value::Written(raw.written().to_owned())),
         Kind::Bool => wrong("true or false"),
         Kind::Text if shape == Shape::Text => Ok(Value::Text(raw.text()?)),
-        Kind::Integer(..) | Kind::Double | Kind::Enum(_) if shape == Shape::Number => {
+        Kind::Integer(..) | Kind::Double | Kind::Float | Kind::Enum(_) if shape == Shape::Number => {
             let written = json::in_range(raw.written())?;
             let sound = number_fits(kind, written);
             if sound { Ok(Value::Written(written.to_owned())) } else { wrong(expectation(kind)) }
@@ -284,6 +302,7 @@ fn single(kind: Kind, raw: Raw<'_>, depth: usize, place: &str) -> Result<Value, 
         Kind::Text
         | Kind::Integer(..)
         | Kind::Double
+        | Kind::Float
         | Kind::Enum(_)
         | Kind::Bytes
         | Kind::Timestamp
@@ -319,6 +338,7 @@ fn query_value(field: &Field, text: &str) -> Result<Value, MessageError> {
         Kind::Bool => text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
         Kind::Integer(..)
         | Kind::Double
+        | Kind::Float
         | Kind::Bytes
         | Kind::Timestamp
         | Kind::Duration

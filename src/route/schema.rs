@@ -17,6 +17,8 @@ pub enum Kind {
     Integer(i128, i128),
     /// A finite number, or one of protobuf's three words.
     Double,
+    /// The same in 32 bits: protobuf ends the parsing at a larger one.
+    Float,
     /// Base64.
     Bytes,
     /// RFC 3339.
@@ -140,6 +142,7 @@ fn kind_of(word: &'static str) -> Option<Kind> {
         "uint32" => Kind::Integer(0, i128::from(u32::MAX)),
         "uint64" => Kind::Integer(0, i128::from(u64::MAX)),
         "double" => Kind::Double,
+        "float" => Kind::Float,
         "bytes" => Kind::Bytes,
         "timestamp" => Kind::Timestamp,
         "duration" => Kind::Duration,

@@ -129,6 +129,8 @@ pub enum Need {
     Tag,
     /// The same for each tag in the list `tags`.
     Tags,
+    /// Admin if the request says where MLflow is to store files, which may be anywhere on its host.
+    Location(&'static str),
     /// `stage_transition` on the stage that is entered, the one that is left and those that are archived on the way.
     Transition,
     /// Admin if the artifact path is empty (the whole tree), else the permission on the path's experiment.
@@ -162,13 +164,17 @@ pub enum Target {
     Trace(&'static str),
     /// Those of the traces in a list field.
     Traces(&'static str),
+    /// Those of the runs in a field of a list's messages.
+    RunsIn(&'static str, &'static str),
+    /// Those of the logged models in a field of a list's messages.
+    LoggedModelsIn(&'static str, &'static str),
     /// Those in `locations` of a trace search.
     Locations,
     /// That in the trace that is started.
     StartedTrace,
     /// That of the artifact path in a field.
     File(&'static str),
-    /// The experiment in the header `x-mlflow-experiment-id`.
+    /// The experiment in the header `x-mlflow-experiment-id`, and that of the run in `x-mlflow-run-id`.
     SpansHeader,
     /// Experiments in general, or one that the request does not name.
     Everywhere,
@@ -335,7 +341,7 @@ mod tests {
                     matches!(permission, MetadataRead | ModelRead | TrackingRead | AuditRead)
                 }
                 Need::Graphql => true,
-                Need::SignedIn | Need::Tag | Need::Tags | Need::Transition => false,
+                Need::SignedIn | Need::Tag | Need::Tags | Need::Transition | Need::Location(_) => false,
             });
             if reads {
                 assert_eq!(row.access, Access::Read, "{:?} {}", row.verb, row.path);

@@ -114,7 +114,7 @@ fn what_two_readers_could_read_differently_is_refused() {
     check("POST", &create, r#""{\"name\":\"victim\"}""#, Err("must be a JSON object"));
     check("POST", &create, r#"{"source":"x"}"#, Err("missing value for required parameter `name`"));
     check("POST", &create, r#"{"name":""}"#, Err("`name`"));
-    check("POST", &create, r#"{"name":"a/b"}"#, Err("no model name"));
+    check("POST", &create, r#"{"name":"a/b"}"#, Err("Invalid model name 'a/b'"));
     check("POST", &create, "{\"name\":\"a\\u0000\"}", Err("no model name"));
     check(
         "POST",
@@ -269,7 +269,46 @@ fn tracking_rows_ask_for_the_experiment_they_do_not_name() {
     let demanded = Demand::new(Permission::TrackingWrite, Object::Experiment("7".into()));
     assert_eq!(spans(&[("x-mlflow-experiment-id", "7")]), Ok(vec![demanded]));
     assert!(spans(&[]).is_err());
+    let linked = [("x-mlflow-experiment-id", "7"), ("x-mlflow-run-id", "r")];
+    let pending = |pairs: &[_]| {
+        classify_with("POST", "/v1/traces", "…", &headers(pairs)).map(|operation| operation.demands.pending)
+    };
+    let of_run = Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) };
+    assert_eq!(pending(&linked), Ok(vec![of_run]));
+    assert_eq!(
+        pending(&[linked[0], linked[1], linked[1]]),
+        Err(Misread::Header("x-mlflow-run-id")),
+        "MLflow would read the first"
+    );
     assert!(spans(&[("x-mlflow-experiment-id", "7"), ("x-mlflow-experiment-id", "8")]).is_err());
+}
+
+#[test]
+fn logged_models_inside_a_list_count() {
+    for (path, list, permission) in [
+        ("runs/log-batch", "metrics", Permission::TrackingWrite),
+        ("runs/log-inputs", "models", Permission::TrackingRead),
+        ("runs/outputs", "models", Permission::TrackingWrite),
+    ] {
+        let body = format!(r#"{{"run_id":"r","{list}":[{{"model_id":"m-1"}},{{"model_id":"m-1"}},{{}}]}}"#);
+        let operation = classify("POST", &format!("{V2}/{path}"), &body).expect("a sound request");
+        let run = Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) };
+        let model = Pending { permission, unknown: Unknown::LoggedModel("m-1".into()) };
+        assert_eq!(operation.demands.pending, [run, model], "{path}");
+    }
+}
+
+#[test]
+fn a_request_names_only_so_many_objects() {
+    let body = |count: usize| {
+        let ids: Vec<String> = (0..count).map(|id| format!("\"{id}\"")).collect();
+        format!(r#"{{"experiment_ids":[{}]}}"#, ids.join(","))
+    };
+    let path = format!("{V2}/runs/search");
+    assert!(classify("POST", &path, &body(10_000)).is_ok());
+    assert_eq!(classify("POST", &path, &body(10_001)).err(), Some(Misread::TooManyObjects(10_000)));
+    let same = format!(r#"{{"experiment_ids":[{}"1"]}}"#, "\"1\",".repeat(100_000));
+    assert_eq!(classify("POST", &path, &same).expect("one object").demands.at_once.len(), 1);
 }
 
 #[test]
@@ -314,4 +353,60 @@ fn a_static_prefix_is_put_before_what_flask_serves() {
         assert_eq!(write::forward(&operation, &HeaderMap::new(), Some("/pfx")).path_and_query, expected);
     }
     assert!(find(&Method::GET, &uri, false, None).is_err());
+}
+
+#[test]
+fn a_page_of_another_site_changes_nothing() {
+    let found = |method: Method, target: &str| {
+        find(&method, &target.parse().expect("a URI"), false, None).expect("a row")
+    };
+    let write = found(Method::POST, "/ajax-api/2.0/mlflow/runs/create");
+    let read = found(Method::GET, "/api/2.0/mlflow/registered-models/search");
+    for (sent, sound) in [
+        (&[][..], true),
+        (&[("host", "a:1"), ("origin", "http://a:1"), ("sec-fetch-site", "same-origin")], true),
+        (&[("host", "a:1"), ("origin", "https://a:1")], true),
+        (&[("host", "a:1"), ("origin", "http://evil")], false),
+        (&[("host", "a:1"), ("origin", "null")], false),
+        (&[("host", "a:1"), ("origin", "http://a:1"), ("origin", "http://evil")], false),
+        (&[("host", "a:1"), ("sec-fetch-site", "cross-site")], false),
+        (&[("host", "a:1"), ("sec-fetch-site", "same-site")], false),
+        (&[("origin", "http://a:1")], false),
+    ] {
+        assert_eq!(refuse_cross_site(&write, &headers(sent), None).is_ok(), sound, "{sent:?}");
+        assert!(refuse_cross_site(&read, &headers(sent), None).is_ok(), "{sent:?}");
+    }
+    let origin = headers(&[("origin", "https://a")]);
+    assert!(refuse_cross_site(&write, &origin, Some("a")).is_ok(), "HTTP/2 names its host apart");
+}
+
+#[test]
+fn where_files_are_to_lie_on_mlflows_host_is_the_admins_to_say() {
+    let create = format!("{V2}/experiments/create");
+    check(
+        "POST",
+        &create,
+        r#"{"name":"e"}"#,
+        Ok((r#"POST /api/2.0/mlflow/experiments/create {"name":"e"}"#, &["tracking_write experiment:?"])),
+    );
+    check(
+        "POST",
+        &create,
+        r#"{"name":"e","artifactLocation":"/etc"}"#,
+        Ok((
+            r#"POST /api/2.0/mlflow/experiments/create {"name":"e","artifact_location":"/etc"}"#,
+            &["tracking_write experiment:?", "admin server"],
+        )),
+    );
+}
+
+#[test]
+fn what_lies_inside_lists_is_asked_for_too() {
+    let body = r#"{"run_id":"r","metrics":[{"key":"k","value":1,"timestamp":1,"model_id":"m-1"},{"key":"k","value":1,"timestamp":1,"run_id":"s"}]}"#;
+    let operation = classify("POST", &format!("{V2}/runs/log-batch"), body).expect("a sound request");
+    let unknown: Vec<&Unknown> = operation.demands.pending.iter().map(|pending| &pending.unknown).collect();
+    assert_eq!(
+        unknown,
+        [&Unknown::Run("r".into()), &Unknown::Run("s".into()), &Unknown::LoggedModel("m-1".into())]
+    );
 }

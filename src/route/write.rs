@@ -92,7 +92,7 @@ const PASSED: [HeaderName; 8] = [
 
 const SPANS_PASSED: [HeaderName; 3] = [
     HeaderName::from_static(super::demand::EXPERIMENT_HEADER),
-    HeaderName::from_static("x-mlflow-run-id"),
+    HeaderName::from_static(super::demand::RUN_HEADER),
     header::CONTENT_ENCODING,
 ];
 

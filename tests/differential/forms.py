@@ -1,13 +1,13 @@
 """Every way to write a request that two readers could read differently, as data.
 
-`@MINE_RUN@` and the like are replaced by the seeded ids. Each form that writes uses a tag key of its own, so that one
-form's effect does not hide another's.
+`@MINE_RUN@` and the like are replaced by the seeded ids.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,7 +42,12 @@ def request(
 
 def tag(key: str, name: str = "mine", value: str = "v") -> dict[str, object]:
     """The fields of the write that most forms are spellings of."""
-    return {"name": name, "key": key, "value": value}
+    return {"name": name, "key": word(key), "value": value}
+
+
+def word(name: str) -> str:
+    """`name` as a tag key that MLflow takes."""
+    return re.sub(r"[^\w .-]", "-", name)
 
 
 def dump(fields: object) -> bytes:
@@ -61,7 +66,7 @@ def json_bodies() -> Iterator[Form]:
 
     def spelled(name: str, spell: bytes) -> Form:
         key = "json " + name
-        return Form(f"json: {name}", post(spell.replace(b"KEY", key.encode())), post(dump(tag(key))))
+        return Form(f"json: {name}", post(spell.replace(b"KEY", word(key).encode())), post(dump(tag(key))))
 
     yield Form("json: plain", post(dump(tag("json plain"))), must_pass=True)
     yield Form("json: plain, not ASCII", post(json.dumps(tag("json é", value="日本"), ensure_ascii=False).encode()), must_pass=True)
@@ -145,12 +150,13 @@ def fields() -> Iterator[Form]:
         "run_id null, run_uuid mine": b'"run_id":null,"run_uuid":"@MINE_RUN@"',
     }
     for name, spelling in ids.items():
-        key = b'"key":"ids ' + name.encode() + b'","value":"v"}'
+        key = b'"key":"ids ' + word(name).encode() + b'","value":"v"}'
         means = post(b'{"run_id":"@MINE_RUN@",' + key, target=run_tag)
         passes = name in ("run_id", "both the same")
         yield Form(f"fields: {name}", post(b"{" + spelling + b"," + key, target=run_tag), means, passes)
     rename = API + b"/registered-models/rename"
-    yield Form("fields: newName alone", post(b'{"name":"mine","newName":"other"}', target=rename))
+    plain = post(b'{"name":"mine","new_name":"other"}', target=rename)
+    yield Form("fields: newName alone", post(b'{"name":"mine","newName":"other"}', target=rename), plain)
     yield Form("fields: newName and new_name", post(b'{"name":"mine","newName":"a","new_name":"b"}', target=rename))
     stage = API + b"/model-versions/transition-stage"
     for name, body in {
@@ -165,7 +171,7 @@ def fields() -> Iterator[Form]:
     }.items():
         yield Form(f"stage: {name}", post(body, target=stage))
     for spelling in ("1", "01", " 1", "1 ", "+1", "1_0", "1.0", "١", "１", "0x1", "-1", "0", "1e0", "latest", "9" * 30):
-        body = dump({"name": "mine", "version": spelling, "key": f"version {spelling}", "value": "v"})
+        body = dump({"name": "mine", "version": spelling, "key": "version", "value": "v"})
         yield Form(f"version: {spelling!r}", post(body, target=API + b"/model-versions/set-tag"), None, spelling == "1")
     for number in (b"5", b'"5"', b"5.0", b"5e0", b"-1", b"5.5", b"true", b"99999999999999999999"):
         body = b'{"experiment_ids":["@MINE_EXPERIMENT@"],"max_results":' + number + b"}"
@@ -210,7 +216,7 @@ def content_types() -> Iterator[Form]:
     fields_of = b'{"name":"mine","key":"password"}'
     yield Form("delete: fields in the query", request(b"DELETE", delete + b"?name=mine&key=nothing"))
     yield Form("delete: victim in the query", request(b"DELETE", delete + b"?name=victim&key=password", fields_of, JSON_TYPE))
-    yield Form("delete: body without a type", request(b"DELETE", delete, b'{"name":"mine","key":"json plain"}'))
+    yield Form("delete: body without a type", request(b"DELETE", delete, b'{"name":"mine","key":"password"}'))
     yield Form("delete: no body", request(b"DELETE", delete))
     patch = API + b"/registered-models/update"
     yield Form("patch: without a type", request(b"PATCH", patch, b'{"name":"mine","description":"typeless"}'))
@@ -228,7 +234,8 @@ def queries() -> Iterator[Form]:
         b"name=mine#x", b"name=mine%23x", b"name==mine", b"name=mine=x", b"name=mine?name=victim", b"name=\xc3\xa9", b"name=%C3%A9",
         b"name=mine&run_id=x", b"name=%6d%69%6e%65", b"+name=mine", b"name%20=mine", b"name=mine%26name%3Dvictim",
     ):  # fmt: skip
-        yield Form(f"query: {name.decode('latin-1')!r}", request(b"GET", get + b"?" + name), None, name == b"name=mine")
+        without = request(b"GET", get + b"?" + name.partition(b"#")[0]) if b"#" in name else None
+        yield Form(f"query: {name.decode('latin-1')!r}", request(b"GET", get + b"?" + name), without, name == b"name=mine")
     yield Form("query: none", request(b"GET", get))
     mine, victim = b'{"name":"mine"}', b'{"name":"victim"}'
     yield Form("get: body alone", request(b"GET", get, victim, JSON_TYPE))
@@ -280,7 +287,7 @@ def lines() -> Iterator[Form]:
         yield Form(f"method: {method.decode()!r}", request(method, API + b"/registered-models/get" + query))
     body = dump(tag("method small"))
     yield Form("method: post in small letters", request(b"post", SET_TAG, body, JSON_TYPE), post(body))
-    yield Form("method: delete in small letters", request(b"delete", API + b"/registered-models/delete-tag", b'{"name":"mine","key":"x"}'))
+    yield Form("method: delete in small letters", request(b"delete", API + b"/registered-models/delete-tag", b'{"name":"mine","key":"password"}'))
     for header in (b"X-HTTP-Method-Override: DELETE", b"X-HTTP-Method: PUT", b"X-Method-Override: PATCH"):
         yield Form(f"method: {header.decode()}", request(b"GET", API + b"/registered-models/get" + query, None, header))
     yield Form("line: CONNECT", request(b"CONNECT", b"127.0.0.1:80"))
@@ -371,7 +378,7 @@ def artifacts() -> Iterator[Form]:
     yield Form("put: chunked", request(b"PUT", root + mine + b"chunked.txt", chunked, b"Transfer-Encoding: chunked"), must_pass=True)
     yield Form("put: empty and chunked", request(b"PUT", root + mine + b"empty.txt", b"0\r\n\r\n", b"Transfer-Encoding: chunked"), must_pass=True)
     yield Form("put: double slash before it", request(b"PUT", b"/" + root + mine + b"slashes.txt", chunked, b"Transfer-Encoding: chunked"))
-    yield Form("delete: a file", request(b"DELETE", root + mine + b"put0.txt"))
+    yield Form("delete: a file", request(b"DELETE", root + mine + b"note.txt"))
     yield Form("delete: what is not there", request(b"DELETE", root + mine + b"nothing"))
     yield Form("delete: everything", request(b"DELETE", root))
     yield Form("list: a folder", request(b"GET", root[:-1] + b"?path=" + mine[:-1]), must_pass=True)

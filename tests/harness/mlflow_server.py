@@ -25,7 +25,7 @@ QUIET = {
 class MlflowServer:
     """A context manager: the server runs inside it, and its folder is removed afterwards."""
 
-    def __init__(self, keep_logs_in: Path, workers: int = 1, copy_of: MlflowServer | None = None) -> None:
+    def __init__(self, keep_logs_in: Path, workers: int = 1, copy_of: tuple[Path, Path] | None = None) -> None:
         self._keep = keep_logs_in
         self._original = copy_of
         self._workers = workers
@@ -38,7 +38,7 @@ class MlflowServer:
 
     def __enter__(self) -> MlflowServer:
         if self._original is not None:
-            self.restore(self._original.database, self._original.artifacts)
+            self.restore(*self._original)
         command = [
             sys.executable, "-m", "mlflow", "server",
             "--backend-store-uri", f"sqlite:///{self.database}",
@@ -72,6 +72,14 @@ class MlflowServer:
         for path in (path for path, digest in wanted.items() if present.get(path) != digest):
             (self.artifacts / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(artifacts / path, self.artifacts / path)
+
+    def snapshot(self, folder: Path) -> tuple[Path, Path]:
+        """A copy of rows and files in `folder`, for `restore`."""
+        database, artifacts = folder / "mlflow.db", folder / "artifacts"
+        with closing(sqlite3.connect(self.database)) as source, closing(sqlite3.connect(database)) as target:
+            source.backup(target)
+        shutil.copytree(self.artifacts, artifacts)
+        return database, artifacts
 
     def state(self) -> State:
         """Everything the server remembers: rows and files."""

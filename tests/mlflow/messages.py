@@ -18,7 +18,7 @@ SERVICES = (MlflowService, ModelRegistryService, MlflowArtifactsService, Webhook
 
 SCALARS = {
     descriptor.FieldDescriptor.TYPE_DOUBLE: "double",
-    descriptor.FieldDescriptor.TYPE_FLOAT: "double",
+    descriptor.FieldDescriptor.TYPE_FLOAT: "float",
     descriptor.FieldDescriptor.TYPE_INT64: "int64",
     descriptor.FieldDescriptor.TYPE_INT32: "int32",
     descriptor.FieldDescriptor.TYPE_UINT64: "uint64",

@@ -1,5 +1,6 @@
-//! Messages as protobuf reads them, and what it would stumble over.
+//! What a message takes, refuses, and writes down again.
 
+use super::fits::is_timestamp;
 use super::*;
 use proptest::prelude::*;
 
@@ -55,6 +56,8 @@ fn what_protobuf_would_stumble_over_is_refused() {
     check("TransitionModelVersionStage", r#"{"archive_existing_versions":"true"}"#, Err("true or false"));
     check("LogMetric", r#"{"step":1.5}"#, Err("`step` must be an integer"));
     check("LogMetric", r#"{"step":9223372036854775808}"#, Err("`step` must be an integer"));
+    check("LogMetric", r#"{"step":9007199254740992.0}"#, Ok(r#"{"step":9007199254740992.0}"#));
+    check("LogMetric", r#"{"step":9223372036854775807.0}"#, Err("`step` must be an integer"));
     check("LogMetric", r#"{"step":"1_0"}"#, Err("`step` must be an integer"));
     check("LogMetric", r#"{"step":" 1"}"#, Err("`step` must be an integer"));
     check("LogMetric", r#"{"step":1e3}"#, Err("`step` must be an integer"));
@@ -76,8 +79,36 @@ fn what_protobuf_would_stumble_over_is_refused() {
         Err("`assessment.expectation` and another of its alternatives"),
     );
     check("StartTraceV3", r#"{"trace":{"trace_info":{"request_time":"yesterday"}}}"#, Err("RFC 3339"));
+    check(
+        "AttachModelToGatewayEndpoint",
+        r#"{"model_config":{"weight":1e39}}"#,
+        Err("`model_config.weight` must be a number in range"),
+    );
     check("StartTraceV3", r#"{"trace":{"trace_info":{"execution_duration":"1m"}}}"#, Err("a duration"));
     check("StartTraceV3", r#"{"trace":{"trace_info":{"tags":{"a":1}}}}"#, Err("an object of strings"));
+}
+
+#[test]
+fn times_are_those_that_protobuf_reads() {
+    for (text, expected) in [
+        ("2024-02-29T12:00:00Z", true),
+        ("2024-02-29T12:00:00.123456789-05:30", true),
+        ("0001-01-01T00:00:00Z", true),
+        ("0001-01-01T00:00:00+01:00", false),
+        ("0000-12-31T00:00:00Z", false),
+        ("2024-02-30T12:00:00Z", false),
+        ("2024-02-29T12:00:60Z", false),
+        ("2024-02-29T24:00:00Z", false),
+        ("2024-02-29T12:00:00.1234567891Z", false),
+        ("2024-02-29T12:00:00.Z", false),
+        ("2024-02-29T12:00:00+05", false),
+        ("2024-02-29T12:00:00+0530", false),
+        ("20240229T120000.0000Z", false),
+        ("2024-02-29T12:00:00", false),
+        ("2024-02-29T12:00:00é", false),
+    ] {
+        assert_eq!(is_timestamp(text), expected, "{text}");
+    }
 }
 
 #[track_caller]
