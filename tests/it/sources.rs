@@ -14,32 +14,42 @@ fn query(heard: &Heard, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// An MLflow with these runs, logged models and versions:
-/// `free` (of nobody), `taken` (victim's), `shared` (victim's and iris's), `made` (logged model `m-1`, victim's).
-fn mlflow(heard: &Heard) -> Answer {
-    let versions = |filter: String| -> Vec<Value> {
-        let version = |name: &str, source: &str| json!({"name": name, "version": "1", "source": source});
-        if filter.contains("prompt") {
-            return Vec::new();
+/// Versions as MLflow has them: model, `run_id` (whatever the maker said) and source.
+const VERSIONS: [(&str, &str, &str); 8] = [
+    ("victim", "taken", "runs:/taken/model"),
+    ("iris", "taken", "runs:/free/model"),
+    ("victim", "shared", "runs:/shared/model"),
+    ("iris", "shared", "runs:/shared/model"),
+    ("victim", "spelt", "mlflow-artifacts:/1/spelt/artifacts/model"),
+    ("victim", "other", "s3://store/1/hid/artifacts/model"),
+    ("victim", "", "models:/m-1"),
+    ("iris", "", "models:/m-2"),
+];
+
+/// What MLflow's search finds by `run_id = 'x'` or `source_path LIKE '%x%'`; no version is a prompt's.
+fn found(filter: &str) -> Vec<Value> {
+    let quoted = filter.split('\'').nth(1).unwrap_or_default();
+    let matches = |run: &str, source: &str| {
+        if filter.contains("is_prompt") {
+            return false;
         }
-        match filter.as_str() {
-            // A version's `run_id` is whatever its maker said.
-            "run_id = 'taken'" => {
-                vec![version("victim", "runs:/taken/model"), version("iris", "runs:/free/model")]
-            }
-            "run_id = 'shared'" => {
-                vec![version("victim", "runs:/shared/model"), version("iris", "runs:/shared/model")]
-            }
-            "run_id = 'spelt'" => vec![version("victim", "mlflow-artifacts:/1/spelt/artifacts/model")],
-            "source_path = 'models:/m-1'" => vec![version("victim", "models:/m-1")],
-            _ => Vec::new(),
+        match filter.split(' ').collect::<Vec<_>>()[..] {
+            ["run_id", "=", _] => run == quoted,
+            ["source_path", "LIKE", _] => source.contains(quoted.trim_matches('%')),
+            _ => false,
         }
     };
+    let versions = VERSIONS.iter().filter(|(_, run, source)| matches(run, source));
+    versions.map(|(name, _, source)| json!({"name": name, "version": "1", "source": source})).collect()
+}
+
+/// The run `gone` and the logged models but for three do not exist; `m-3` says of itself that it is victim's.
+fn mlflow(heard: &Heard) -> Answer {
     let path = heard.target.split('?').next().unwrap_or_default();
     match path.strip_prefix("/api/2.0/mlflow/").unwrap_or_default() {
         "model-versions/create" => Answer::ok(&json!({"model_version": {}})),
         "model-versions/search" => {
-            Answer::ok(&json!({"model_versions": versions(query(heard, "filter").unwrap_or_default())}))
+            Answer::ok(&json!({"model_versions": found(&query(heard, "filter").unwrap_or_default())}))
         }
         "runs/get" => match query(heard, "run_id").unwrap_or_default() {
             run if run == "gone" => Answer::missing(),
@@ -61,17 +71,22 @@ fn logged(id: &str, tags: &[Value]) -> Answer {
         "artifact_uri": format!("s3://store/1/models/{id}/artifacts")}}}))
 }
 
-async fn register(proxy: &Proxy, who: &Who, rest: &str) -> bool {
+/// The status: 400 for what has more than one meaning, 403 for what is not the caller's to take.
+async fn register(proxy: &Proxy, who: &Who, rest: &str) -> u16 {
     let before = proxy.stub.lines().len();
     let body = format!(r#"{{"name":"iris",{rest}}}"#);
     let said = proxy.send(Ask::post(PATH, body).by(who)).await;
     let made = proxy.stub.lines().split_off(before).contains(&CREATE.to_owned());
     assert_eq!(made, said.status == 200, "{rest}: {}", said.text());
     if !made {
-        assert_eq!(said.summary(), "403 PERMISSION_DENIED", "{rest}: {}", said.text());
+        assert!(
+            ["400 INVALID_PARAMETER_VALUE", "403 PERMISSION_DENIED"].contains(&&*said.summary()),
+            "{}",
+            said.text()
+        );
         assert!(!said.message().contains("victim"), "{}", said.text());
     }
-    made
+    said.status
 }
 
 #[tokio::test]
@@ -79,46 +94,47 @@ async fn files_of_a_hidden_model_are_not_registered_under_another_name() {
     let proxy = Proxy::start().await;
     proxy.stub.answers(mlflow);
     for (rest, expected) in [
-        (r#""source":"runs:/free/model","run_id":"free""#, true),
-        (r#""source":"runs:/free/model""#, true),
-        (r#""source":"models:/iris/1""#, true),
-        (r#""source":"models:/wine@champion""#, true),
-        (r#""source":"models:/m-2""#, true),
-        (r#""source":"s3://store/1/free/artifacts/model","run_id":"free""#, true),
-        (r#""source":"runs:/shared/model""#, true),
-        (r#""source":"runs:/taken/model2""#, true),
-        (r#""source":"models:/victim/1""#, false),
-        (r#""source":"models:/victim@champion""#, false),
-        (r#""source":"models:/victim/Production""#, false),
-        (r#""source":"models:///victim/1""#, false),
-        (r#""source":"MODELS:/victim/1""#, false),
-        (r#""source":"runs:/taken/model""#, false),
-        (r#""source":"runs:/taken/model/data""#, false),
-        (r#""source":"runs:/taken""#, false),
-        (r#""source":"runs:/taken/model","run_id":"free""#, false),
-        (r#""source":"mlflow-artifacts:/1/taken/artifacts/model""#, false),
-        (r#""source":"s3://store/1/taken/artifacts/model","run_id":"taken""#, false),
-        (r#""source":"s3://store/1/taken/artifacts/model","run_id":"free""#, false),
-        (r#""source":"s3://store/1/free/artifacts2/model","run_id":"free""#, false),
-        (r#""source":"s3://store/1/free/artifacts/../../taken","run_id":"free""#, false),
-        (r#""source":"s3://elsewhere/model""#, false),
-        (r#""source":"/etc/passwd""#, false),
-        (r#""source":"file:///etc/passwd""#, false),
-        (r#""source":"runs:/spelt/model""#, false),
-        (r#""source":"runs:/gone/model""#, false),
-        (r#""source":"models:/m-1""#, false),
-        (r#""source":"models:/m-3""#, false),
-        (r#""source":"models:/m-9""#, false),
-        (r#""source":"mlflow-artifacts:/1/models/m-1/artifacts""#, false),
-        (r#""source":"s3://store/1/models/m-1/artifacts","model_id":"m-1""#, false),
-        (r#""source":"dummy-source""#, false),
-        (r#""source":"dummy-source","tags":[{"key":"mlflow.prompt.is_prompt","value":"true"}]"#, true),
-        (r#""source":"runs:/free/model","tags":[{"key":"sekisho.stage","value":"Production"}]"#, false),
-        (r#""source":"runs:/free/model","tags":[{"key":"owner","value":"x"}]"#, true),
+        (r#""source":"runs:/free/model","run_id":"free""#, 200),
+        (r#""source":"runs:/free/model""#, 200),
+        (r#""source":"models:/iris/1""#, 200),
+        (r#""source":"models:/wine@champion""#, 200),
+        (r#""source":"models:/m-2""#, 200),
+        (r#""source":"s3://store/1/free/artifacts/model","run_id":"free""#, 200),
+        (r#""source":"runs:/shared/model""#, 200),
+        (r#""source":"runs:/taken/model2""#, 200),
+        (r#""source":"models:/victim/1""#, 403),
+        (r#""source":"models:/victim@champion""#, 403),
+        (r#""source":"models:/victim/Production""#, 403),
+        (r#""source":"models:///victim/1""#, 400),
+        (r#""source":"MODELS:/victim/1""#, 400),
+        (r#""source":"runs:/taken/model""#, 403),
+        (r#""source":"runs:/taken/model/data""#, 403),
+        (r#""source":"runs:/taken""#, 403),
+        (r#""source":"runs:/taken/model","run_id":"free""#, 403),
+        (r#""source":"mlflow-artifacts:/1/taken/artifacts/model""#, 403),
+        (r#""source":"s3://store/1/taken/artifacts/model","run_id":"taken""#, 403),
+        (r#""source":"s3://store/1/taken/artifacts/model","run_id":"free""#, 400),
+        (r#""source":"s3://store/1/free/artifacts2/model","run_id":"free""#, 400),
+        (r#""source":"s3://store/1/free/artifacts/../../taken","run_id":"free""#, 400),
+        (r#""source":"s3://elsewhere/model""#, 400),
+        (r#""source":"/etc/passwd""#, 400),
+        (r#""source":"file:///etc/passwd""#, 400),
+        (r#""source":"runs:/spelt/model""#, 403),
+        (r#""source":"runs:/hid/model""#, 403),
+        (r#""source":"runs:/gone/model""#, 403),
+        (r#""source":"models:/m-1""#, 403),
+        (r#""source":"models:/m-3""#, 403),
+        (r#""source":"models:/m-9""#, 403),
+        (r#""source":"mlflow-artifacts:/1/models/m-1/artifacts""#, 403),
+        (r#""source":"s3://store/1/models/m-1/artifacts","model_id":"m-1""#, 403),
+        (r#""source":"dummy-source""#, 400),
+        (r#""source":"dummy-source","tags":[{"key":"mlflow.prompt.is_prompt","value":"true"}]"#, 200),
+        (r#""source":"runs:/free/model","tags":[{"key":"sekisho.stage","value":"Production"}]"#, 403),
+        (r#""source":"runs:/free/model","tags":[{"key":"owner","value":"x"}]"#, 200),
     ] {
         assert_eq!(register(&proxy, &ada(), rest).await, expected, "{rest}");
     }
-    assert!(register(&proxy, &root(), r#""source":"models:/victim/1""#).await);
+    assert_eq!(register(&proxy, &root(), r#""source":"models:/victim/1""#).await, 200);
 }
 
 #[tokio::test]
@@ -126,9 +142,9 @@ async fn files_of_an_experiment_that_one_may_not_read_are_not_registered() {
     let proxy = Proxy::with_rows("p, user:ada@company.com, experiment:1, tracking_read, deny").await;
     proxy.stub.answers(mlflow);
     for rest in [r#""source":"runs:/free/model""#, r#""source":"models:/m-2""#] {
-        assert!(!register(&proxy, &ada(), rest).await, "{rest}");
+        assert_eq!(register(&proxy, &ada(), rest).await, 403, "{rest}");
     }
-    assert!(register(&proxy, &root(), r#""source":"runs:/free/model""#).await);
+    assert_eq!(register(&proxy, &root(), r#""source":"runs:/free/model""#).await, 200);
 }
 
 #[tokio::test]
@@ -156,5 +172,5 @@ async fn a_search_is_read_to_its_last_page() {
             false => mlflow(heard),
         }
     });
-    assert!(!register(&proxy, &ada(), r#""source":"runs:/free/model""#).await);
+    assert_eq!(register(&proxy, &ada(), r#""source":"runs:/free/model""#).await, 403);
 }
