@@ -14,7 +14,7 @@ use crate::audit::{Journal, Writer};
 use crate::authn::{self, Authenticator};
 use crate::authz::watch::{Standing, watch};
 use crate::authz::{self, Authorizer, PolicySet, PolicyWriter, in_force};
-use crate::clock::Clock;
+use crate::clock::{Clock, JumpWatch};
 use crate::drain::{self, Drain, Drained, Trigger};
 use crate::facts::Facts;
 use crate::limit::{self, Limits};
@@ -160,14 +160,18 @@ impl Bound {
     }
 }
 
-/// Keeps readiness up with MLflow's.
+/// Keeps readiness up with MLflow's, and an eye on the wall clock.
 async fn follow(gate: Arc<Gate>, ready: Ready, drain: Drain) {
     let mut latch = Some(ready.latch("mlflow"));
+    let mut jumps = JumpWatch::new(&gate.clock);
     let mut every = tokio::time::interval(PROBE_EVERY);
     loop {
         tokio::select! {
             () = drain.started() => return,
             _ = every.tick() => {}
+        }
+        if let Some(back) = jumps.look(&gate.clock) {
+            warn!(seconds = back.as_secs(), "the wall clock was set back; tokens live longer by as much");
         }
         match (gate.mlflow.probe().await, latch.take()) {
             (true, Some(_)) => info!("mlflow answers"),

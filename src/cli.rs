@@ -32,10 +32,11 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Validate configuration and policies, and report every mistake at once.
+    /// Validate configuration and policies, and report every mistake at once: exit 0 or 1.
     Check {
         #[command(flatten)]
         config: ConfigFile,
+        /// How mistakes are printed.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
@@ -52,7 +53,7 @@ enum Command {
 /// Where the configuration is.
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
-    /// A TOML file; without it defaults and `SEKISHO_<SECTION>__<KEY>` variables hold.
+    /// A TOML file. `SEKISHO_<SECTION>__<KEY>` variables go before it; defaults hold for the rest.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

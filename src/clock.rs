@@ -69,6 +69,33 @@ impl Clock {
     }
 }
 
+/// Notices when the wall clock is set back: it must move as the monotonic one does.
+#[derive(Debug)]
+pub struct JumpWatch {
+    wall: Timestamp,
+    steady: Instant,
+}
+
+/// How far back the wall clock may be set before it is worth a line: as far as a token's `exp` has leeway.
+pub const WORTH_TELLING: Duration = Duration::from_secs(30);
+
+impl JumpWatch {
+    /// Begins to watch.
+    #[must_use]
+    pub fn new(clock: &Clock) -> Self {
+        Self { wall: clock.now(), steady: clock.instant() }
+    }
+
+    /// How far the wall clock has been set back since the last look, if that is worth telling.
+    pub fn look(&mut self, clock: &Clock) -> Option<Duration> {
+        let (wall, steady) = (clock.now(), clock.instant());
+        let expected = self.wall.checked_add(steady.saturating_duration_since(self.steady)).unwrap_or(wall);
+        (self.wall, self.steady) = (wall, steady);
+        let back = Duration::try_from(expected.duration_since(wall)).ok()?;
+        (back > WORTH_TELLING).then_some(back)
+    }
+}
+
 /// A duration in whole seconds for sentences: `3 minutes`, `1 hour`, `12 days`.
 #[must_use]
 pub fn in_words(duration: Duration) -> String {
@@ -92,6 +119,16 @@ mod tests {
         assert_eq!(clock.unix_seconds(), 1_000);
         clock.advance(-30);
         assert_eq!(clock.unix_seconds(), 970);
+    }
+
+    #[test]
+    fn only_a_clock_that_is_set_far_back_is_told_of() {
+        let clock = Clock::held_at(100_000);
+        let mut watch = JumpWatch::new(&clock);
+        for (moved, told) in [(3_600, false), (-20, false), (-3_600, true), (0, false)] {
+            clock.advance(moved);
+            assert_eq!(watch.look(&clock).is_some(), told, "{moved}");
+        }
     }
 
     #[test]

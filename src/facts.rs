@@ -329,10 +329,8 @@ impl Facts {
         mlflow: &Upstream,
         path: &str,
     ) -> Result<Option<A>, FactError> {
-        match self.ask(mlflow, path).await {
-            Err(FactError::Status(StatusCode::NOT_FOUND)) => Ok(None),
-            other => other.map(Some),
-        }
+        let body = self.look(mlflow, path).await?;
+        body.map(|body| serde_json::from_slice(&body).map_err(FactError::Unreadable)).transpose()
     }
 
     async fn ask<A: serde::de::DeserializeOwned>(
@@ -340,6 +338,22 @@ impl Facts {
         mlflow: &Upstream,
         path: &str,
     ) -> Result<A, FactError> {
+        let body = self.get(mlflow, path).await?;
+        serde_json::from_slice(&body).map_err(FactError::Unreadable)
+    }
+
+    /// MLflow's answer to a GET of `path`, a canonical path and query without the static prefix; 404 is nothing.
+    ///
+    /// # Errors
+    /// MLflow could not be asked, or answered with an error.
+    pub async fn look(&self, mlflow: &Upstream, path: &str) -> Result<Option<Bytes>, FactError> {
+        match self.get(mlflow, path).await {
+            Err(FactError::Status(StatusCode::NOT_FOUND)) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    async fn get(&self, mlflow: &Upstream, path: &str) -> Result<Bytes, FactError> {
         let order = Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),
@@ -351,13 +365,15 @@ impl Facts {
         let status = response.status();
         let body: Bytes = upstream::collect(response.into_body(), ANSWER).await?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&body).map_err(FactError::Unreadable),
+            StatusCode::OK => Ok(body),
             other => Err(FactError::Status(other)),
         }
     }
 }
 
-fn query(path: &str, pairs: &[(&str, &str)]) -> String {
+/// A path with its query, encoded.
+#[must_use]
+pub fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     format!("{path}?{query}")
 }

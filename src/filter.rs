@@ -19,12 +19,7 @@ pub fn rows(body: &[u8], list: &str, seen: Seen<'_>) -> Result<Bytes, Unreadable
     let mut out = String::with_capacity(body.len());
     let members = answer.members()?.into_iter().map(|(name, value)| (name.clone(), (name, value)));
     json::write_object(&mut out, members, |out, (name, value)| {
-        if name == list {
-            visible(out, value, seen)
-        } else {
-            out.push_str(value.written());
-            Ok(())
-        }
+        if name == list { visible(out, value, seen, as_written) } else { as_written(out, value) }
     })?;
     Ok(out.into())
 }
@@ -65,17 +60,14 @@ fn registrations(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize)
         Shape::List => {
             json::write_list(out, value.items()?, |out, item| registrations(out, item, seen, deeper))
         }
-        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => {
-            out.push_str(value.written());
-            Ok(())
-        }
+        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => as_written(out, value),
     }
 }
 
 /// A list that cannot be read shows nothing.
 fn visible_registrations(text: &str, seen: Seen<'_>) -> String {
     let mut kept = String::new();
-    match Raw::of_text(text).and_then(|list| visible(&mut kept, list, seen)) {
+    match Raw::of_text(text).and_then(|list| visible(&mut kept, list, seen, as_written)) {
         Ok(()) => kept,
         Err(_) => "[]".to_owned(),
     }
@@ -87,19 +79,23 @@ fn versions(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> R
         Shape::Object => {
             let members = value.members()?.into_iter().map(|(name, value)| (name.clone(), (name, value)));
             json::write_object(out, members, |out, (name, value)| match (&*name, value.shape()) {
-                ("modelVersions", Shape::List) => visible(out, value, seen),
+                ("modelVersions", Shape::List) => {
+                    visible(out, value, seen, |out, row| versions(out, row, seen, deeper))
+                }
                 _ => versions(out, value, seen, deeper),
             })
         }
         Shape::List => json::write_list(out, value.items()?, |out, item| versions(out, item, seen, deeper)),
-        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => {
-            out.push_str(value.written());
-            Ok(())
-        }
+        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => as_written(out, value),
     }
 }
 
-fn visible(out: &mut String, list: Raw<'_>, seen: Seen<'_>) -> Result<(), JsonError> {
+fn visible(
+    out: &mut String,
+    list: Raw<'_>,
+    seen: Seen<'_>,
+    write: impl FnMut(&mut String, Raw<'_>) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
     let mut kept = Vec::new();
     for row in list.items()? {
         let named = row.members()?.into_iter().find(|(name, _)| name == "name");
@@ -108,10 +104,12 @@ fn visible(out: &mut String, list: Raw<'_>, seen: Seen<'_>) -> Result<(), JsonEr
             kept.push(row);
         }
     }
-    json::write_list(out, kept, |out, row| {
-        out.push_str(row.written());
-        Ok(())
-    })
+    json::write_list(out, kept, write)
+}
+
+fn as_written(out: &mut String, value: Raw<'_>) -> Result<(), JsonError> {
+    out.push_str(value.written());
+    Ok(())
 }
 
 /// A file is data, never a page of this origin: it is saved, not sniffed, and runs nothing.
@@ -170,6 +168,13 @@ mod tests {
             let kept = logged_models(body(list).as_bytes(), &mine).expect("a sound answer");
             assert_eq!(kept, body(expected), "{list}");
         }
+    }
+
+    #[test]
+    fn versions_below_a_visible_version_are_rows_too() {
+        let body = br#"{"modelVersions":[{"name":"mine","modelVersions":[{"name":"victim"}]}]}"#;
+        let kept = graphql(body, &mine).expect("a sound answer");
+        assert_eq!(kept, r#"{"modelVersions":[{"name":"mine","modelVersions":[]}]}"#);
     }
 
     #[test]

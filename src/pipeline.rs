@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::uri::Authority;
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 
@@ -94,6 +95,7 @@ impl Gate {
         )?;
         trail.note_route(found.route());
         *graphql = (found.row.answer == Answer::Graphql).then(String::new);
+        route::refuse_cross_site(&found, &parts.headers, parts.uri.authority().map(Authority::as_str))?;
         let (body, stream) = take_body(&found, body).await?;
         let mut operation = route::read(found, &parts.uri, &parts.headers, body)?;
         trail.note_operation(&operation);

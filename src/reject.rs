@@ -38,6 +38,14 @@ pub enum Rejection {
     /// The policy.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// The policy, about something that the caller did not name.
+    #[error("{shown}")]
+    Untold {
+        /// What the caller is told.
+        shown: Denied,
+        /// What it was about, for the line of the request.
+        found: Box<Denied>,
+    },
     /// A house rule.
     #[error(transparent)]
     Broken(#[from] Broken),
@@ -80,9 +88,16 @@ impl Rejection {
             Self::OverLimit(_) | Self::Journal(_) => unavailable,
             Self::Unauthenticated(_) => face(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Misread(Misread::NoRoute(_)) => face(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
+            Self::Misread(Misread::CrossSite) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Misread(_) | Self::Body(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
-            Self::Denied(_) | Self::Broken(_) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+            Self::Broken(Broken::Source(_)) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
+            Self::Denied(_) | Self::Untold { .. } | Self::Broken(_) => {
+                face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
+            }
             Self::Fact(FactError::TooMany) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+            Self::Fact(FactError::Status(status)) if status.is_client_error() => {
+                face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
+            }
             Self::Fact(FactError::Upstream(_) | FactError::Status(_) | FactError::Unreadable(_)) => {
                 unavailable
             }
@@ -108,6 +123,7 @@ impl Rejection {
             Self::Upstream(error) | Self::Adrift(error) | Self::Fact(FactError::Upstream(error)) => {
                 error.detail()
             }
+            Self::Untold { found, .. } => found.to_string(),
             Self::OverLimit(_)
             | Self::Journal(_)
             | Self::Unauthenticated(_)
@@ -142,6 +158,7 @@ impl Rejection {
             | Self::Misread(_)
             | Self::Body(_)
             | Self::Denied(_)
+            | Self::Untold { .. }
             | Self::Broken(_)
             | Self::Fact(_)
             | Self::Upstream(_)

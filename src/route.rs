@@ -1,7 +1,7 @@
 //! What does this request do? Read exactly as MLflow would read it, or not at all.
 //!
 //! [`find()`] looks at method and path alone, so that an unknown route costs nothing; [`read()`] reads the parameters that
-//! the row describes; [`write`] puts down what was understood. The caller's own bytes of path, query and JSON go no
+//! the row describes; [`mod@write`] puts down what was understood. The caller's own bytes of path, query and JSON go no
 //! further than this room.
 
 pub mod artifact_path;
@@ -51,15 +51,18 @@ pub enum Misread {
     /// A parameter that decides is not there.
     #[error("missing value for required parameter `{0}`")]
     Missing(&'static str),
-    /// A model's name that MLflow would refuse, or that could not be written into a record.
-    #[error("`{0}` is no model name: it must not hold `/`, `:` or control characters, nor be `.` or `..`")]
-    ModelName(&'static str),
+    /// A model's name that MLflow refuses too, in its words (`utils/validation.py`).
+    #[error("Invalid model name '{0}'. Names cannot contain '/' or ':'.")]
+    ModelName(String),
+    /// A model's name that MLflow would take, and that no list or record could show as it is.
+    #[error("`{0}` is no model name: it must not hold control characters, nor be `.` or `..`")]
+    UnshowableName(&'static str),
     /// A version is a positive whole number.
     #[error("`version` must be a positive whole number without sign, zeros in front or blanks")]
     Version,
-    /// A stage that the house does not have.
-    #[error("`stage` must be one of {}", crate::operation::STAGES.join(", "))]
-    Stage,
+    /// A stage that nobody has, in MLflow's words (`entities/model_registry/model_version_stages.py`).
+    #[error("Invalid Model Version stage: {0}. Value must be one of None, Staging, Production, Archived.")]
+    Stage(String),
     /// Path and parameters name different things.
     #[error("the path and the parameter `{0}` name different things")]
     Disagree(String),
@@ -84,6 +87,9 @@ pub enum Misread {
     /// A workspace is named; sekisho guards servers without workspaces.
     #[error("workspaces are not served here: leave out the header `x-mlflow-workspace`")]
     Workspace,
+    /// A page of another site asks a browser to change something here.
+    #[error("a page of another site may not change anything here")]
+    CrossSite,
     /// More objects than are decided for one request.
     #[error("the request names more than {0} objects")]
     TooManyObjects(usize),
@@ -265,6 +271,23 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
         return Err(Misread::Version);
     }
     Ok(())
+}
+
+/// MLflow's own guard against other sites' pages (`server/fastapi_security.py`) looks at `Origin`, which is not sent on, so
+/// it is looked at here. A request without both headers comes from no browser; the Python client sends neither.
+pub fn refuse_cross_site(found: &Found, headers: &HeaderMap, authority: Option<&str>) -> Result<(), Misread> {
+    if found.row.verb == table::Verb::Get {
+        return Ok(());
+    }
+    let sites = headers.get_all("sec-fetch-site").iter();
+    let foreign_site = sites.into_iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(authority);
+    let ours = |origin: &http::HeaderValue| {
+        let origin = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, host)| host);
+        origin.is_some() && origin == host
+    };
+    let foreign_origin = !headers.get_all(header::ORIGIN).iter().all(ours);
+    if foreign_site || foreign_origin { Err(Misread::CrossSite) } else { Ok(()) }
 }
 
 /// A non-empty workspace selects another tenant (`server/fastapi_app.py`), in whose names nothing here was decided.

@@ -15,6 +15,9 @@ use super::Trail;
 const LINES: usize = 4_096;
 const WAIT: Duration = Duration::from_secs(2);
 
+/// Between two writes. Waking a thread for each line costs more than the line does.
+const REST: Duration = Duration::from_millis(2);
+
 /// Where lines go.
 #[derive(Clone, Debug)]
 pub struct Journal(mpsc::Sender<Vec<u8>>);
@@ -67,14 +70,16 @@ impl Place {
 }
 
 impl Writer {
-    /// Writes whole lines to `out`, as many at once as are there. Blocks; give it a thread.
+    /// Writes whole lines to `out`, as many at once as are there, at the latest [`REST`] after they came. Blocks; give it a
+    /// thread.
     pub fn run(mut self, mut out: impl Write) {
         let mut lines = Vec::new();
         while self.0.blocking_recv_many(&mut lines, LINES) > 0 {
-            let whole: Vec<u8> = lines.drain(..).flatten().collect();
-            if let Err(error) = out.write_all(&whole).and_then(|()| out.flush()) {
+            if let Err(error) = out.write_all(&lines.concat()).and_then(|()| out.flush()) {
                 tracing::error!(%error, "lines of requests are lost");
             }
+            lines.clear();
+            std::thread::sleep(REST);
         }
     }
 }

@@ -137,28 +137,27 @@ async fn settle(woken: &Notify) {
     }
 }
 
-/// Watches the folder, and what it lies in for the folder itself being swapped. Where that fails, looking has to do.
+/// Watches the folder. Where that fails, and where the folder itself is swapped, looking has to do: watching what it lies
+/// in costs two wake-ups for each write to a neighbour, such as the file that our own lines of requests go to.
 fn listen(dir: &Path, woken: &Arc<Notify>) -> Option<RecommendedWatcher> {
-    let (folder, woken) = (dir.to_path_buf(), Arc::clone(woken));
+    let woken = Arc::clone(woken);
     let on_event = move |event: notify::Result<notify::Event>| {
-        if event.as_ref().map_or(true, |event| matters(event, &folder)) {
+        if event.as_ref().map_or(true, matters) {
             woken.notify_one();
         }
     };
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     notify::recommended_watcher(on_event)
         .and_then(|mut watcher| {
             watcher.watch(dir, RecursiveMode::NonRecursive)?;
-            watcher.watch(parent, RecursiveMode::NonRecursive)?;
             Ok(watcher)
         })
         .inspect_err(|error| warn!(%error, "cannot watch the policies; looking once a second instead"))
         .ok()
 }
 
-/// Reading makes events too, and answering those would never end; what happens beside the folder is not ours.
-fn matters(event: &notify::Event, folder: &Path) -> bool {
-    let changes = match event.kind {
+/// Reading makes events too, and answering those would never end.
+fn matters(event: &notify::Event) -> bool {
+    match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) => false,
         EventKind::Any
@@ -166,9 +165,7 @@ fn matters(event: &notify::Event, folder: &Path) -> bool {
         | EventKind::Modify(_)
         | EventKind::Remove(_)
         | EventKind::Other => true,
-    };
-    let ours = |path: &PathBuf| path.parent() == Some(folder) || path.file_name() == folder.file_name();
-    changes && (event.paths.is_empty() || event.paths.iter().any(ours))
+    }
 }
 
 /// Which files there were, without reading them. Symlinks are followed, so a swapped link shows another inode.

@@ -30,9 +30,7 @@ fn mistakes(file: &ConfigFile) -> Vec<Mistake> {
     let place = file.config.clone().unwrap_or_else(|| "environment".into());
     let mut found = PolicySet::load(&config.policies_dir).err().unwrap_or_default();
     let settings = config.into_settings();
-    if !settings.authn.issuers.is_empty() {
-        found.extend(settings.authn.mistakes().iter().map(|error| Mistake::of(&place, error.to_string())));
-    }
+    found.extend(settings.authn.mistakes().iter().map(|error| Mistake::of(&place, error.to_string())));
     for issuer in &settings.authn.issuers {
         if let KeySource::JwksFile(path) = &issuer.key {
             let alone = crate::authn::Settings { issuers: vec![issuer.clone()], ..settings.authn.clone() };

@@ -26,11 +26,12 @@ pub(super) enum Command {
         #[arg(long = "as", value_name = "USER")]
         user: String,
         /// A role of the token; give it several times for several.
-        #[arg(long = "role")]
+        #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<String>,
-        /// A model that the token names; give it several times for several.
+        /// What the token's `model_access` has, `*` for any run of characters; give it several times for several.
         #[arg(long = "model-access", value_name = "NAME")]
         model_access: Vec<String>,
+        /// How the answer is printed.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },

@@ -16,6 +16,7 @@ pub(super) struct Arguments {
     /// Lines `METHOD PATH` taken from an installed MLflow: what the table lacks is an error, exit 1.
     #[arg(long, value_name = "FILE")]
     coverage: Option<PathBuf>,
+    /// How the answer is printed.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }

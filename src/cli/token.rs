@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -10,7 +11,7 @@ use clap::Subcommand;
 use super::{ConfigFile, Failure, Output, print};
 use crate::authn::{self, Authenticator, IssueClaims, KeySource};
 use crate::clock::Clock;
-use crate::principal::{RoleName, UserId};
+use crate::principal::{Principal, RoleName, UserId};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -22,7 +23,7 @@ pub(super) enum Command {
         #[arg(long)]
         user: String,
         /// A role; give it several times for several.
-        #[arg(long = "role")]
+        #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<String>,
         /// A model's name, `*` for any run of characters; give it several times for several.
         #[arg(long = "model-access", value_name = "NAME")]
@@ -30,7 +31,7 @@ pub(super) enum Command {
         /// How long it lasts, such as `30m`, `8h` or `7d`.
         #[arg(long, default_value = "8h", value_parser = duration)]
         ttl: Duration,
-        /// Which of several configured issuers signs it.
+        /// Which of the configured issuers signs it, by its `issuer`; else the first with a shared secret.
         #[arg(long)]
         issuer: Option<String>,
     },
@@ -38,9 +39,10 @@ pub(super) enum Command {
     Inspect {
         #[command(flatten)]
         config: ConfigFile,
-        /// The token, or `-` to read it from standard input.
+        /// The token; `-` reads it from standard input, so that no list of processes shows it.
         #[arg(default_value = "-")]
         token: String,
+        /// How the answer is printed.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
@@ -74,6 +76,12 @@ pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
                 names: settings.claim_names(),
             };
             let token = authn::issue(secret, &claims, &Clock::system()).context("no token was made")?;
+            let roles = claims.roles;
+            let held = judge(settings.clone(), &token)
+                .map_err(|reason| anyhow!("the gate would not take this token: {reason}"))?;
+            if !roles.iter().all(|role| held.roles.contains(role)) {
+                return Err(Failure::stop("the issuer may not vouch for every one of these roles (`roles`)"));
+            }
             print(&format!("{token}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -90,29 +98,34 @@ fn inspect(config: &ConfigFile, token: &str, output: Output) -> Result<ExitCode,
         token.trim()
     };
     let settings = config.read_or_stop()?.into_settings().authn;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
-    let judged = runtime.block_on(async {
-        match Authenticator::new(settings, Clock::system()) {
-            Ok(authenticator) => authenticator.judge(token).await.map_err(|refusal| refusal.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    });
-    let said = authn::inspect(token).map_err(|refusal| anyhow!("{refusal}"))?;
+    let judged = judge(settings, token);
+    // What is no token says nothing; the verdict tells why.
+    let (header, claims) = authn::inspect(token)
+        .map(|said| (serde_json::Value::Object(said.header), serde_json::Value::Object(said.claims)))
+        .unwrap_or_default();
     let verdict = judged.as_ref().err().map_or("the token holds", String::as_str);
     let text = match output {
-        Output::Text => format!(
-            "header  {}\nclaims  {}\nverdict {verdict}\n",
-            serde_json::Value::Object(said.header),
-            serde_json::Value::Object(said.claims)
-        ),
+        Output::Text => format!("header  {header}\nclaims  {claims}\nverdict {verdict}\n"),
         Output::Json => {
             let holds = judged.is_ok();
-            let whole = serde_json::json!({ "header": said.header, "claims": said.claims, "holds": holds, "verdict": verdict });
+            let whole =
+                serde_json::json!({ "header": header, "claims": claims, "holds": holds, "verdict": verdict });
             format!("{whole}\n")
         }
     };
     print(&text)?;
     Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// What the gate would say of a token.
+fn judge(settings: authn::Settings, token: &str) -> Result<Arc<Principal>, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        match Authenticator::new(settings, Clock::system()) {
+            Ok(authenticator) => authenticator.judge(token).await.map_err(|refusal| refusal.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

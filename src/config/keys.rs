@@ -343,6 +343,6 @@ static KEYS: &[Key] = &[
         "admin.listen",
         Some("127.0.0.1:8081"),
         Slot::Text(|draft, text| values::address(text).map(|address| draft.admin_listen = Some(address))),
-        "health and metrics alone; every API needs a token and is on the data listener",
+        "health alone, answered without a token",
     ),
 ];

@@ -38,7 +38,9 @@ pub(super) fn mean<'t>(source: &Source<'t>, set: &Set<'t>) -> (Option<Config>, V
     check_tls(set, &mut wrong);
     check_addresses(&draft, set, &mut wrong);
     check_claims(&draft, set, &mut wrong);
-    let not_in_force = keys().iter().filter(|key| !key.is_in_force() && set.contains_key(key.name));
+    let other_than_default =
+        |key: &&Key| set.get(key.name).is_some_and(|found| !found.is_written(key.default));
+    let not_in_force = keys().iter().filter(|key| !key.is_in_force()).filter(other_than_default);
     let not_in_force = not_in_force.map(|key| key.name).collect();
     (complete(draft, issuers, not_in_force), mistakes)
 }

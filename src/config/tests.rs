@@ -298,6 +298,8 @@ fn duplicates_are_all_told_and_bad_syntax_once() {
 fn keys_of_later_rooms_are_listed_when_set() {
     let config = taken("rules.mode = 'warn'\naudit.path = 'x'", &[("SEKISHO_CACHE__STALE_SECONDS", "0")]);
     assert_eq!(config.not_in_force, ["rules.mode", "audit.path", "cache.stale_seconds"]);
+    let config = taken("rules.mode = 'enforce'\naudit.path = 'audit/'\n[cache]\nttl_seconds = 300", &[]);
+    assert_eq!(config.not_in_force, [""; 0], "the default changes nothing");
 }
 
 #[test]

@@ -103,7 +103,10 @@ fn models(rest: &str) -> Result<Source, Broken> {
 
 fn files(rest: &str) -> Result<Files, Broken> {
     let (id, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let path = path.strip_suffix('/').unwrap_or(path);
+    files_below(id, path.strip_suffix('/').unwrap_or(path))
+}
+
+fn files_below(id: &str, path: &str) -> Result<Files, Broken> {
     let sound = is_id(id) && (path.is_empty() || artifact_path::check(path).is_ok());
     if sound {
         Ok(Files { id: id.to_owned(), path: path.to_owned() })
@@ -118,10 +121,10 @@ fn proxied(rest: &str) -> Result<Source, Broken> {
     let path = rest.strip_prefix('/').filter(|path| artifact_path::check(path).is_ok()).ok_or(bad)?;
     match path.split('/').collect::<Vec<_>>().as_slice() {
         [_, "models", id, "artifacts", below @ ..] if is_logged_model(id) => {
-            Ok(Source::LoggedModel(Files { id: (*id).to_owned(), path: below.join("/") }))
+            Ok(Source::LoggedModel(files_below(id, &below.join("/"))?))
         }
         [_, run, "artifacts", below @ ..] if is_id(run) => {
-            Ok(Source::Run(Files { id: (*run).to_owned(), path: below.join("/") }))
+            Ok(Source::Run(files_below(run, &below.join("/"))?))
         }
         _ => place(&format!("mlflow-artifacts:{rest}")),
     }
@@ -214,7 +217,9 @@ fn within(path: &str, root: &str) -> bool {
     root.is_empty() || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn is_id(text: &str) -> bool {
+/// Whether a text is an id as MLflow makes them, which no filter reads as anything else.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
@@ -278,6 +283,8 @@ mod tests {
             "runs:/abc/%2e%2e/x",
             "mlflow-artifacts:/1/abc/artifacts/../x",
             "mlflow-artifacts://host/1/abc/artifacts/x",
+            "mlflow-artifacts:/1/abc/artifacts/file:/x",
+            "mlflow-artifacts:/1/models/m-0f/artifacts/c:/x",
             "s3://bucket/a/../b",
             "s3://bucket//a",
             "models:/victim",

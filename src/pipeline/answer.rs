@@ -93,6 +93,9 @@ pub(super) fn refuse(
     if let Rejection::Denied(denied) = rejection {
         trail.note_denied(denied);
     }
+    if let Rejection::Untold { found, .. } = rejection {
+        trail.note_denied(found);
+    }
     trail.note_refusal(rejection.detail());
     let response = said(rejection, trail, graphql);
     if head { response.map(|_| empty()) } else { response }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::authz::{Permit, PolicySet};
+use crate::authz::{Denied, Permit, PolicySet};
 use crate::facts::FactError;
 use crate::govern::Broken;
 use crate::govern::sources::{self, Files, Registered, Source};
@@ -41,16 +41,27 @@ impl Gate {
         first.extend(
             everywhere.into_iter().map(|permission| Demand::new(permission, Object::EveryExperiment)),
         );
-        if first.is_empty() {
-            let found = self.found_out(later).await?;
-            return Ok(self.authz.decide(policy, who, found)?);
+        let (same_policy, same_who) = (Arc::clone(&policy), Arc::clone(&who));
+        let decided = if first.is_empty() {
+            self.authz.decide(policy, who, self.found_out(later).await?)
+        } else {
+            let permit = self.authz.decide(policy, who, first)?;
+            permit.and(self.found_out(later).await?)
+        };
+        decided.map_err(|found| self.untold(same_policy, same_who, found))
+    }
+
+    /// A refusal about an experiment that was found out is told as one about a run that MLflow does not have: else whoever
+    /// may ask could learn which runs there are, and where.
+    fn untold(&self, policy: Arc<PolicySet>, who: Arc<Principal>, found: Denied) -> Rejection {
+        let Some(Demand { permission, object: Object::Experiment(_) }) = found.demand() else {
+            return found.into();
+        };
+        let anywhere = Demand::new(*permission, Object::EveryExperiment);
+        match self.authz.decide(policy, who, vec![anywhere]) {
+            Err(shown) => Rejection::Untold { shown, found: Box::new(found) },
+            Ok(_) => found.into(),
         }
-        let permit = self.authz.decide(policy, who, first)?;
-        if later.is_empty() {
-            return Ok(permit);
-        }
-        let found = self.found_out(later).await?;
-        Ok(permit.and(found)?)
     }
 
     async fn found_out(&self, pending: Vec<&Pending>) -> Result<Vec<Demand>, FactError> {
@@ -147,9 +158,7 @@ impl Gate {
                 None => Err(foreign.into()),
             };
         }
-        if let Some(id) =
-            message.text("run_id").filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-        {
+        if let Some(id) = message.text("run_id").filter(|id| sources::is_id(id)) {
             let run = self.facts.run(&self.mlflow, id).await?;
             if let Some(path) = run.and_then(|run| sources::below_root(place, &run.root)) {
                 return self.run_files(permit, Files { id: id.to_owned(), path }).await;

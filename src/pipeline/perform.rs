@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::error;
 
+use crate::aftermath;
 use crate::audit::{Outcome, Told, Trail};
 use crate::listen::{Outbound, boxed, full};
 use crate::reject::Rejection;
+use crate::route::Operation;
 use crate::route::table::Answer;
 use crate::route::write::{self, ForwardBody};
 use crate::upstream::{self, Order, OrderBody, Reply, UpstreamError};
@@ -68,6 +69,7 @@ impl Gate {
     /// From here on the caller may go: the write ends, and is told about.
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let Passed { slot, operation, permit, parts, stream, peer } = passed;
+        let begun = self.clock.now();
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let done = match self.mlflow.send(order).await {
             Ok(response) => {
@@ -76,12 +78,17 @@ impl Gate {
             }
             Err(error) => Err(error),
         };
+        let done = match done {
+            Err(error) if may_have_happened(&error) => self.look_for(&operation, begun, error).await,
+            Ok(response) => Ok(response),
+            Err(error) => Err(error.into()),
+        };
         match done {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
                 let body = if status.is_success() {
-                    parts.headers.remove(CONTENT_LENGTH);
+                    parts.headers.remove(header::CONTENT_LENGTH);
                     full(answer::filtered_write(body, operation.found.row.answer, &permit))
                 } else {
                     full(body)
@@ -91,25 +98,33 @@ impl Gate {
                 trail.close(status);
                 Response::from_parts(parts, boxed(slot.until_end_of(body)))
             }
-            Err(error) => {
-                let unknown = !matches!(error, UpstreamError::NotSent(_) | UpstreamError::Unwritable(_));
-                trail.note_outcome(if unknown { Outcome::Unknown } else { Outcome::NotApplied });
-                let rejection = match error {
-                    UpstreamError::NotSent(_)
-                    | UpstreamError::Unwritable(_)
-                    | UpstreamError::CallerBroke(_) => error.into(),
-                    UpstreamError::Unanswered(_)
-                    | UpstreamError::ResponseTooLarge { .. }
-                    | UpstreamError::CutShort(_) => Rejection::Adrift(error),
-                };
+            Err(rejection) => {
+                let untouched = matches!(
+                    rejection,
+                    Rejection::Upstream(UpstreamError::NotSent(_) | UpstreamError::Unwritable(_))
+                );
+                trail.note_outcome(if untouched { Outcome::NotApplied } else { Outcome::Unknown });
                 answer::fail(&rejection, trail, None)
             }
         }
     }
 
+    /// What MLflow shows of a write whose answer was lost, else that nobody knows.
+    async fn look_for(
+        &self,
+        operation: &Operation,
+        begun: jiff::Timestamp,
+        error: UpstreamError,
+    ) -> Result<Response<Bytes>, Rejection> {
+        let found = aftermath::find_out(&self.facts, &self.mlflow, operation, begun).await;
+        let mut response = Response::new(Bytes::from(found.ok_or(Rejection::Adrift(error))?));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+
     fn order(
         &self,
-        operation: &crate::route::Operation,
+        operation: &Operation,
         parts: &http::request::Parts,
         stream: Option<crate::listen::Inbound>,
         peer: std::net::IpAddr,
@@ -136,6 +151,16 @@ async fn whole(response: Response<Reply>) -> Result<Response<Bytes>, UpstreamErr
     let (parts, body) = response.into_parts();
     let body = upstream::collect(body, ANSWER).await?;
     Ok(Response::from_parts(parts, body))
+}
+
+/// Whether MLflow had the request, and the caller is not the one who broke it off.
+fn may_have_happened(error: &UpstreamError) -> bool {
+    match error {
+        UpstreamError::Unanswered(_)
+        | UpstreamError::ResponseTooLarge { .. }
+        | UpstreamError::CutShort(_) => true,
+        UpstreamError::NotSent(_) | UpstreamError::CallerBroke(_) | UpstreamError::Unwritable(_) => false,
+    }
 }
 
 /// MLflow answers 2xx when it has done it, 4xx when it has not, and 5xx when nobody knows.

@@ -67,10 +67,10 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
         | Need::SignedIn
         | Need::Tag
         | Need::Tags
+        | Need::Location(_)
         | Need::Transition
         | Need::Listing(..)
         | Need::Tree(..)
-        | Need::AdminIf(_)
         | Need::Graphql => None,
     });
     if let Some(permission) = tracking.filter(|_| demands.at_once.is_empty() && demands.pending.is_empty()) {
@@ -116,12 +116,11 @@ impl Demands {
                     self.tag(model, key);
                 }
             }
-            Need::Transition => self.transition(parts)?,
-            Need::AdminIf(field) => {
-                if parts.text(field).is_some() {
-                    self.push(Permission::Admin, Object::Server);
-                }
+            Need::Location(field) if parts.message.text(field).is_some() => {
+                self.push(Permission::Admin, Object::Server);
             }
+            Need::Location(_) => {}
+            Need::Transition => self.transition(parts)?,
             Need::Listing(permission, field) => match parts.text(field) {
                 None => self.push(Permission::Admin, Object::Server),
                 Some(path) => self.push(permission, file(path)),
@@ -167,12 +166,12 @@ impl Demands {
             }
             Target::Runs(field) => self.ask(permission, message.texts(field), Unknown::Run),
             Target::LoggedModel(field) => self.ask(permission, parts.text(field), Unknown::LoggedModel),
-            Target::LoggedModelsIn(list) => {
-                let models = message.messages(list).filter_map(|item| item.text("model_id"));
-                self.ask(permission, models, Unknown::LoggedModel);
-            }
             Target::Trace(field) => self.ask(permission, parts.text(field), Unknown::Trace),
             Target::Traces(field) => self.ask(permission, message.texts(field), Unknown::Trace),
+            Target::RunsIn(list, field) => self.ask(permission, parts.inside(list, field), Unknown::Run),
+            Target::LoggedModelsIn(list, field) => {
+                self.ask(permission, parts.inside(list, field), Unknown::LoggedModel);
+            }
             Target::Locations => {
                 for location in message.messages("locations") {
                     self.location(permission, location);
@@ -208,7 +207,10 @@ impl Demands {
         unknown: impl Fn(String) -> Unknown,
     ) {
         for id in ids {
-            self.pending.push(Pending { permission, unknown: unknown(id.to_owned()) });
+            let pending = Pending { permission, unknown: unknown(id.to_owned()) };
+            if !self.pending.contains(&pending) {
+                self.pending.push(pending);
+            }
         }
     }
 
@@ -220,7 +222,8 @@ impl Demands {
 
     fn transition(&mut self, parts: &Parts<'_>) -> Result<(), Misread> {
         let (model, version) = (parts.model("name")?, parts.required("version")?);
-        let entered = house_stage(parts.required("stage")?).ok_or(Misread::Stage)?;
+        let entered = parts.required("stage")?;
+        let entered = house_stage(entered).ok_or_else(|| Misread::Stage(super::shortened(entered)))?;
         let stages =
             [Some(entered), parts.message.is_true("archive_existing_versions").then_some("Archived")];
         for stage in stages.into_iter().flatten() {
@@ -241,15 +244,20 @@ impl<'a> Parts<'a> {
         self.found.param(field).or(self.message.text(field))
     }
 
+    fn inside(&self, list: &str, field: &'static str) -> impl Iterator<Item = &'a str> {
+        self.message.messages(list).filter_map(move |inner| inner.text(field))
+    }
+
     fn required(&self, field: &'static str) -> Result<&'a str, Misread> {
         self.text(field).ok_or(Misread::Missing(field))
     }
 
-    /// A model's name. `/` and `:` are refused by MLflow too (`utils/validation.py`); control characters are ours.
     fn model(&self, field: &'static str) -> Result<&'a str, Misread> {
         let name = self.required(field)?;
-        let sound = !name.chars().any(|letter| letter.is_control() || letter == '/' || letter == ':');
-        if sound && name != "." && name != ".." { Ok(name) } else { Err(Misread::ModelName(field)) }
+        if name.chars().any(char::is_control) || name == "." || name == ".." {
+            return Err(Misread::UnshowableName(field));
+        }
+        if name.contains(['/', ':']) { Err(Misread::ModelName(super::shortened(name))) } else { Ok(name) }
     }
 }
 

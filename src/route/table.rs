@@ -129,14 +129,14 @@ pub enum Need {
     Tag,
     /// The same for each tag in the list `tags`.
     Tags,
+    /// Admin if the request says where MLflow is to store files, which may be anywhere on its host.
+    Location(&'static str),
     /// `stage_transition` on the stage that is entered, the one that is left and those that are archived on the way.
     Transition,
     /// Admin if the artifact path is empty (the whole tree), else the permission on the path's experiment.
     Listing(Permission, &'static str),
     /// Admin if the artifact path has one segment (an experiment), else the permission on the path's experiment.
     Tree(Permission, &'static str),
-    /// Admin if the field is there.
-    AdminIf(&'static str),
     /// Found in the document.
     Graphql,
 }
@@ -160,12 +160,14 @@ pub enum Target {
     Runs(&'static str),
     /// That of the logged model in a field.
     LoggedModel(&'static str),
-    /// Those of the logged models that the messages of a list field name in `model_id`.
-    LoggedModelsIn(&'static str),
     /// That of the trace in a field.
     Trace(&'static str),
     /// Those of the traces in a list field.
     Traces(&'static str),
+    /// Those of the runs in a field of a list's messages.
+    RunsIn(&'static str, &'static str),
+    /// Those of the logged models in a field of a list's messages.
+    LoggedModelsIn(&'static str, &'static str),
     /// Those in `locations` of a trace search.
     Locations,
     /// That in the trace that is started.
@@ -341,7 +343,7 @@ mod tests {
                     matches!(permission, MetadataRead | ModelRead | TrackingRead | AuditRead)
                 }
                 Need::Graphql => true,
-                Need::SignedIn | Need::Tag | Need::Tags | Need::Transition | Need::AdminIf(_) => false,
+                Need::SignedIn | Need::Tag | Need::Tags | Need::Transition | Need::Location(_) => false,
             });
             if reads {
                 assert_eq!(row.access, Access::Read, "{:?} {}", row.verb, row.path);

@@ -1,3 +1,5 @@
+//! Requests as they come, and the demands that are read of them.
+
 use super::*;
 use crate::operation::{Demand, Object, Permission};
 use demand::{Pending, Unknown};
@@ -112,7 +114,7 @@ fn what_two_readers_could_read_differently_is_refused() {
     check("POST", &create, r#""{\"name\":\"victim\"}""#, Err("must be a JSON object"));
     check("POST", &create, r#"{"source":"x"}"#, Err("missing value for required parameter `name`"));
     check("POST", &create, r#"{"name":""}"#, Err("`name`"));
-    check("POST", &create, r#"{"name":"a/b"}"#, Err("no model name"));
+    check("POST", &create, r#"{"name":"a/b"}"#, Err("Invalid model name 'a/b'"));
     check("POST", &create, "{\"name\":\"a\\u0000\"}", Err("no model name"));
     check(
         "POST",
@@ -369,4 +371,60 @@ fn a_static_prefix_is_put_before_what_flask_serves() {
         assert_eq!(write::forward(&operation, &HeaderMap::new(), Some("/pfx")).path_and_query, expected);
     }
     assert!(find(&Method::GET, &uri, false, None).is_err());
+}
+
+#[test]
+fn a_page_of_another_site_changes_nothing() {
+    let found = |method: Method, target: &str| {
+        find(&method, &target.parse().expect("a URI"), false, None).expect("a row")
+    };
+    let write = found(Method::POST, "/ajax-api/2.0/mlflow/runs/create");
+    let read = found(Method::GET, "/api/2.0/mlflow/registered-models/search");
+    for (sent, sound) in [
+        (&[][..], true),
+        (&[("host", "a:1"), ("origin", "http://a:1"), ("sec-fetch-site", "same-origin")], true),
+        (&[("host", "a:1"), ("origin", "https://a:1")], true),
+        (&[("host", "a:1"), ("origin", "http://evil")], false),
+        (&[("host", "a:1"), ("origin", "null")], false),
+        (&[("host", "a:1"), ("origin", "http://a:1"), ("origin", "http://evil")], false),
+        (&[("host", "a:1"), ("sec-fetch-site", "cross-site")], false),
+        (&[("host", "a:1"), ("sec-fetch-site", "same-site")], false),
+        (&[("origin", "http://a:1")], false),
+    ] {
+        assert_eq!(refuse_cross_site(&write, &headers(sent), None).is_ok(), sound, "{sent:?}");
+        assert!(refuse_cross_site(&read, &headers(sent), None).is_ok(), "{sent:?}");
+    }
+    let origin = headers(&[("origin", "https://a")]);
+    assert!(refuse_cross_site(&write, &origin, Some("a")).is_ok(), "HTTP/2 names its host apart");
+}
+
+#[test]
+fn where_files_are_to_lie_on_mlflows_host_is_the_admins_to_say() {
+    let create = format!("{V2}/experiments/create");
+    check(
+        "POST",
+        &create,
+        r#"{"name":"e"}"#,
+        Ok((r#"POST /api/2.0/mlflow/experiments/create {"name":"e"}"#, &["tracking_write experiment:?"])),
+    );
+    check(
+        "POST",
+        &create,
+        r#"{"name":"e","artifactLocation":"/etc"}"#,
+        Ok((
+            r#"POST /api/2.0/mlflow/experiments/create {"name":"e","artifact_location":"/etc"}"#,
+            &["tracking_write experiment:?", "admin server"],
+        )),
+    );
+}
+
+#[test]
+fn what_lies_inside_lists_is_asked_for_too() {
+    let body = r#"{"run_id":"r","metrics":[{"key":"k","value":1,"timestamp":1,"model_id":"m-1"},{"key":"k","value":1,"timestamp":1,"run_id":"s"}]}"#;
+    let operation = classify("POST", &format!("{V2}/runs/log-batch"), body).expect("a sound request");
+    let unknown: Vec<&Unknown> = operation.demands.pending.iter().map(|pending| &pending.unknown).collect();
+    assert_eq!(
+        unknown,
+        [&Unknown::Run("r".into()), &Unknown::Run("s".into()), &Unknown::LoggedModel("m-1".into())]
+    );
 }

@@ -1,4 +1,8 @@
-"""Fills a server as a team would have: `seed.py OUTPUT MODEL…` makes each model with two versions, an alias and a run of its own."""
+"""Fills a server as a team would have.
+
+`seed.py OUTPUT MODEL…` makes each model with two versions, an alias, and an experiment of the model's name with one run.
+What only those may see who may see the model holds the words "secret of MODEL".
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,6 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 
-EXPERIMENT = "seeded"
-
 
 def double(model_input: list[float]) -> list[float]:
     """The model."""
@@ -20,16 +22,24 @@ def double(model_input: list[float]) -> list[float]:
 def seed(name: str) -> dict[str, str]:
     """One model; returns the ids that go with it."""
     client = MlflowClient()
-    experiment = mlflow.set_experiment(EXPERIMENT).experiment_id
+    secret = f"secret of {name}"
+    experiment = mlflow.set_experiment(name).experiment_id
     with mlflow.start_run(run_name=f"training of {name}") as run:
         mlflow.log_metric("auc", 0.9)
-        mlflow.log_text("a note\n", "note.txt")
+        mlflow.log_param("password", secret)
+        mlflow.log_text(secret, "note.txt")
         info = mlflow.pyfunc.log_model(
-            name="model", python_model=double, pip_requirements=["mlflow"], registered_model_name=name
+            name="model",
+            python_model=double,
+            pip_requirements=["mlflow"],
+            registered_model_name=name,
+            params={"password": secret},
+            metadata={"password": secret},
         )
     mlflow.register_model(f"models:/{info.model_id}", name)
     client.set_registered_model_alias(name, "champion", "1")
-    client.set_registered_model_tag(name, "team", "risk")
+    client.set_registered_model_tag(name, "password", secret)
+    client.update_model_version(name, "1", secret)
     return {"experiment": experiment, "run": run.info.run_id, "model_id": info.model_id or ""}
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
 from harness.process import Child, free_port
-from harness.state import State, read_state
+from harness.state import State, read_files, read_state
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -23,8 +25,9 @@ QUIET = {
 class MlflowServer:
     """A context manager: the server runs inside it, and its folder is removed afterwards."""
 
-    def __init__(self, keep_logs_in: Path, workers: int = 1) -> None:
+    def __init__(self, keep_logs_in: Path, workers: int = 1, copy_of: tuple[Path, Path] | None = None) -> None:
         self._keep = keep_logs_in
+        self._original = copy_of
         self._workers = workers
         self.folder = Path(tempfile.mkdtemp(prefix="mlflow-"))
         self.database = self.folder / "mlflow.db"
@@ -34,6 +37,8 @@ class MlflowServer:
         self._child: Child | None = None
 
     def __enter__(self) -> MlflowServer:
+        if self._original is not None:
+            self.restore(*self._original)
         command = [
             sys.executable, "-m", "mlflow", "server",
             "--backend-store-uri", f"sqlite:///{self.database}",
@@ -56,6 +61,25 @@ class MlflowServer:
             self._child.stop()
         keep_log(self.folder / "mlflow.log", self._keep, kind is not None)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def restore(self, database: Path, artifacts: Path) -> None:
+        """Makes rows and files the same as those; works while the server runs."""
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(self.database)) as target:
+            source.backup(target)
+        wanted, present = read_files(artifacts), read_files(self.artifacts)
+        for path in present.keys() - wanted.keys():
+            (self.artifacts / path).unlink()
+        for path in (path for path, digest in wanted.items() if present.get(path) != digest):
+            (self.artifacts / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(artifacts / path, self.artifacts / path)
+
+    def snapshot(self, folder: Path) -> tuple[Path, Path]:
+        """A copy of rows and files in `folder`, for `restore`."""
+        database, artifacts = folder / "mlflow.db", folder / "artifacts"
+        with closing(sqlite3.connect(self.database)) as source, closing(sqlite3.connect(database)) as target:
+            source.backup(target)
+        shutil.copytree(self.artifacts, artifacts)
+        return database, artifacts
 
     def state(self) -> State:
         """Everything the server remembers: rows and files."""

@@ -24,6 +24,10 @@ class Seen:
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
+    def is_probe(self) -> bool:
+        """Whether sekisho only asks by itself if MLflow is there; what belongs to somebody's request carries more."""
+        return self.target == "/health" and {name.lower() for name, _ in self.headers} == {"host"}
+
 
 class Recorder:
     """A context manager; `url` is what to put where MLflow's address was."""
@@ -69,7 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def relay(self) -> None:
         body = self._read_body()
-        self.server.seen.append(Seen(self.command, self.path, tuple(self.headers.items()), body))
+        seen = Seen(self.command, self.path, tuple(self.headers.items()), body)
+        if not seen.is_probe():
+            self.server.seen.append(seen)
         if self.server.held:
             self._answer_empty()
             return

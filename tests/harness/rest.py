@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -67,14 +67,6 @@ def send_raw(base: str, message: bytes, timeout: float = 15) -> Answer:
             return Answer(answer.status, dict(answer.getheaders()), answer.read())
         except (OSError, http.client.HTTPException):
             return Answer(0, {}, b"")
-
-
-def message(target: bytes, method: bytes = b"GET", body: bytes = b"", headers: Iterable[bytes] = ()) -> bytes:
-    """The bytes of an HTTP/1.1 request with a right `Content-Length`."""
-    lines = [method + b" " + target + b" HTTP/1.1", b"Host: 127.0.0.1", b"Connection: close", *headers]
-    if body or method not in (b"GET", b"HEAD"):
-        lines.append(b"Content-Length: %d" % len(body))
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 def _method(message: bytes) -> str:

@@ -20,7 +20,7 @@ from mlflow.server import handlers
 
 _TEXT = {FieldDescriptor.TYPE_STRING}
 _WHOLE = {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64}
-_PARAMETER = re.compile(r"\{(\w+)\}")
+_PARAMETER = re.compile(r"\{(\w+)\*?\}")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Place:
             "source_run_id": self.run,
             "experiment_id": self.experiment,
             "experiment_ids": [self.experiment],
-            "experiment_name": "seeded",
+            "experiment_name": self.model,
             "model_id": self.model_id,
             "model_ids": [self.model_id],
             "source": f"models:/{self.model_id}",
@@ -95,7 +95,7 @@ def sample(method: str, path: str, place: Place) -> Sample:
     if by_hand is not None:
         query, body, headers = by_hand
         return Sample(method, target + (f"?{urlencode(query)}" if query else ""), body, headers)
-    fields = message(method, path, values) | more(path, place)
+    fields = message(method, path, values) | (more(path, place) if method != "DELETE" else {})
     if method == "GET":
         return Sample(method, target + (f"?{urlencode(fields, doseq=True)}" if fields else ""))
     return Sample(method, target, fields)
@@ -161,7 +161,7 @@ def shape(path: str) -> str:
     """`path` without its prefix and without the names of its parameters."""
     for prefix in ("/ajax-api", "/api"):
         path = path.removeprefix(prefix)
-    return re.sub(r"\{\w+\}|<(?:\w+:)?\w+>", "{}", path)
+    return re.sub(r"\{\w+\*?\}|<(?:\w+:)?\w+>", "{}", path)
 
 
 def more(path: str, at: Place) -> dict[str, object]:
@@ -180,6 +180,7 @@ def more(path: str, at: Place) -> dict[str, object]:
         "/traces/link-prompts": {"prompt_versions": [{"name": at.model, "version": "1"}]},
         "/traces/calculate-filter-correlation": {"filter_string1": "name = 'a'", "filter_string2": "name = 'b'"},
         "/assessments": {"assessment": {"assessment_name": "good", "feedback": {"value": True}}},
+        "/assessments/{assessment_id}": {"assessment": {"assessment_name": "good"}, "update_mask": "assessmentName"},
         "/scorers/online-config": {"experiment_id": at.experiment, "name": "s", "sample_rate": 0.5},
         "/scorers/online-configs": {"scorer_ids": ["x1"]},
         "/mcp-servers": {"name": "com.example/tool"},

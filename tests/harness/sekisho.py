@@ -97,12 +97,19 @@ class Sekisho:
         keep_log(self.log, self._keep, kind is not None)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def memory(self) -> int:
+        """The memory that the process holds now, in bytes."""
+        return self._status("VmRSS")
+
     def peak_memory(self) -> int:
         """The most memory that the process ever held, in bytes."""
+        return self._status("VmHWM")
+
+    def _status(self, name: str) -> int:
         if self._child is None:
             raise RuntimeError("not running")
         status = Path(f"/proc/{self._child.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
         return int(line.split()[1]) * 1024
 
     def sign(self, claims: Mapping[str, object], algorithm: str = "HS256") -> str:

@@ -31,11 +31,6 @@ class State:
                 lines.append(f"~ file {path}: {self.files.get(path, 'absent')} -> {later.files.get(path, 'absent')}")
         return lines
 
-    def mentions(self, word: str) -> State:
-        """The part of the state that names `word`: its rows in every table, and its files."""
-        tables = {name: tuple(r for r in rows if any(word in str(v) for v in r)) for name, rows in self.tables.items()}
-        return State(tables, {p: d for p, d in self.files.items() if word in p}, self.columns)
-
 
 def read_state(database: Path, artifacts: Path) -> State:
     """Reads both while the server runs; SQLite gives one consistent moment of the rows."""

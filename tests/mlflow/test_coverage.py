@@ -35,7 +35,7 @@ def test_the_map_is_whole(url_map: Path) -> None:
         "GET /get-artifact",
         "POST /graphql",
         "POST /v1/traces",
-        "PUT /api/2.0/mlflow-artifacts/artifacts/{artifact_path}",
+        "PUT /api/2.0/mlflow-artifacts/artifacts/{artifact_path*}",
         "POST /api/2.0/mlflow/model-versions/create",
         "POST /ajax-api/2.0/mlflow/model-versions/create",
         "GET /api/3.0/mlflow/server-info",

@@ -13,12 +13,17 @@ import tempfile
 from collections.abc import Iterable, Iterator
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
-_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\{(\w+)(?::\w+)?\}")
+_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>|\{(\w+)(?::(\w+))?\}")
 
 
 def plain(path: str) -> str:
-    """`path` with its parameters as `{name}`, in whichever framework's spelling they are."""
-    return _PARAMETER.sub(lambda found: "{" + (found[1] or found[2]) + "}", path)
+    """`path` with its parameters as `{name}`, or `{name*}` for one that may hold slashes, whichever framework wrote it."""
+    return _PARAMETER.sub(_plain, path)
+
+
+def _plain(found: re.Match[str]) -> str:
+    kind, name = found[1] or found[4], found[2] or found[3]
+    return f"{{{name}*}}" if kind == "path" else f"{{{name}}}"
 
 
 def flask_routes() -> Iterator[tuple[str, str]]:

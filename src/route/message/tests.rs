@@ -1,3 +1,5 @@
+//! What a message takes, refuses, and writes down again.
+
 use super::fits::is_timestamp;
 use super::*;
 use proptest::prelude::*;

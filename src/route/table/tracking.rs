@@ -4,7 +4,7 @@ use super::words::*;
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
-    row(POST, V2, "experiments/create", Message("CreateExperiment"), &[on(TrackingWrite, Everywhere), Need::AdminIf("artifact_location")], Write),
+    row(POST, V2, "experiments/create", Message("CreateExperiment"), &[on(TrackingWrite, Everywhere), Need::Location("artifact_location")], Write),
     row(POST, V2, "experiments/delete", Message("DeleteExperiment"), &[on(TrackingDelete, Experiment("experiment_id"))], Write),
     row(POST, V2, "experiments/delete-experiment-tag", Message("DeleteExperimentTag"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
     row(GET, V2, "experiments/get", Message("GetExperiment"), &[on(TrackingRead, Experiment("experiment_id"))], Read),
@@ -30,12 +30,12 @@ pub(super) const ROWS: &[Row] = &[
     row(POST, V2, "runs/delete", Message("DeleteRun"), &[on(TrackingDelete, Run)], Write),
     row(POST, V2, "runs/delete-tag", Message("DeleteTag"), &[on(TrackingWrite, Run)], Write),
     row(GET, V2, "runs/get", Message("GetRun"), &[on(TrackingRead, Run)], Read),
-    row(POST, V2, "runs/log-batch", Message("LogBatch"), &[on(TrackingWrite, Run), on(TrackingWrite, LoggedModelsIn("metrics"))], Write),
-    row(POST, V2, "runs/log-inputs", Message("LogInputs"), &[on(TrackingWrite, Run), on(TrackingRead, LoggedModelsIn("models"))], Write),
+    row(POST, V2, "runs/log-batch", Message("LogBatch"), &[on(TrackingWrite, Run), on(TrackingWrite, RunsIn("metrics", "run_id")), on(TrackingWrite, LoggedModelsIn("metrics", "model_id"))], Write),
+    row(POST, V2, "runs/log-inputs", Message("LogInputs"), &[on(TrackingWrite, Run), on(TrackingRead, LoggedModelsIn("models", "model_id"))], Write),
     row(POST, V2, "runs/log-metric", Message("LogMetric"), &[on(TrackingWrite, Run), on(TrackingWrite, LoggedModel("model_id"))], Write),
     row(POST, V2, "runs/log-model", Message("LogModel"), &[on(TrackingWrite, Run)], Write),
     row(POST, V2, "runs/log-parameter", Message("LogParam"), &[on(TrackingWrite, Run)], Write),
-    row(POST, V2, "runs/outputs", Message("LogOutputs"), &[on(TrackingWrite, Run), on(TrackingWrite, LoggedModelsIn("models"))], Write),
+    row(POST, V2, "runs/outputs", Message("LogOutputs"), &[on(TrackingWrite, Run), on(TrackingWrite, LoggedModelsIn("models", "model_id"))], Write),
     row(POST, V2, "runs/restore", Message("RestoreRun"), &[on(TrackingWrite, Run)], Write),
     row(POST, V2, "runs/search", Message("SearchRuns"), &[on(TrackingRead, Experiments("experiment_ids"))], Read),
     row(POST, V2, "runs/set-tag", Message("SetTag"), &[on(TrackingWrite, Run)], Write),

@@ -1,0 +1,124 @@
+//! Lists and pages show what their reader may see; everything else of MLflow's answer stays as it is.
+
+use serde_json::{Value, json};
+
+use crate::caller::{Ask, ada, who};
+use crate::proxy::Proxy;
+use crate::stub::Answer;
+
+const MODELS: &str = "/api/2.0/mlflow/registered-models/search";
+const VERSIONS: &str = "/ajax-api/2.0/mlflow/model-versions/search";
+
+async fn check(proxy: &Proxy, ask: Ask, answer: &'static str, expected: &str) {
+    proxy.stub.answers(move |_| Answer::Json(200, answer.to_owned()));
+    let said = proxy.send(ask.clone()).await;
+    assert_eq!((said.status, said.text()), (200, expected), "{ask:?}");
+    assert_eq!(said.header("content-length"), Some(&*expected.len().to_string()));
+}
+
+#[tokio::test]
+async fn rows_of_other_models_are_left_out_and_the_rest_keeps_its_bytes() {
+    let proxy = Proxy::start().await;
+    check(
+        &proxy,
+        Ask::get(MODELS).by(&ada()),
+        r#"{ "registered_models": [ {"name":"iris", "x": 1.50, "y":[ ]}, {"name":"victim"}, {"name":"iris2"}, {"name": "wine"} ], "next_page_token":"a\/b" }"#,
+        r#"{"registered_models":[{"name":"iris", "x": 1.50, "y":[ ]},{"name": "wine"}],"next_page_token":"a\/b"}"#,
+    )
+    .await;
+    check(
+        &proxy,
+        Ask::get(VERSIONS).by(&ada()),
+        r#"{"model_versions":[{"name":"victim","version":"1"},{"version": "2","name":"wine"},{"version":"3"}]}"#,
+        r#"{"model_versions":[{"version": "2","name":"wine"}]}"#,
+    )
+    .await;
+    check(&proxy, Ask::get(MODELS).by(&ada()), "{}", "{}").await;
+    let auditor = who("kim@company.com", "auditor", &[]);
+    let every = r#"{"registered_models":[{"name":"victim"},{"name":"iris"}]}"#;
+    check(&proxy, Ask::get(MODELS).by(&auditor), every, every).await;
+    let unnamed = who("sam@company.com", "ml_engineer", &[]);
+    check(&proxy, Ask::get(MODELS).by(&unnamed), every, r#"{"registered_models":[]}"#).await;
+    let patterned = who("pat@company.com", "ml_engineer", &["vic*"]);
+    check(&proxy, Ask::get(MODELS).by(&patterned), every, r#"{"registered_models":[{"name":"victim"}]}"#)
+        .await;
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_is_not_shown_and_an_error_is_mlflows_own() {
+    let proxy = Proxy::start().await;
+    for garbled in
+        ["<html>", "[]", r#"{"registered_models":{}}"#, r#"{"registered_models":[],"registered_models":[]}"#]
+    {
+        proxy.stub.answers(move |_| Answer::Json(200, garbled.to_owned()));
+        let said = proxy.send(Ask::get(MODELS).by(&ada())).await;
+        assert_eq!(said.summary(), "502 INTERNAL_ERROR", "{garbled}");
+        assert!(!said.text().contains("html"), "{}", said.text());
+    }
+    let error = r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "bad filter"}"#;
+    proxy.stub.answers(move |_| Answer::Json(400, error.to_owned()));
+    let said = proxy.send(Ask::get(MODELS).by(&ada())).await;
+    assert_eq!((said.status, said.text()), (400, error));
+}
+
+fn graphql(query: &str, variables: &Value) -> Ask {
+    let body = json!({"operationName": "Q", "query": query, "variables": variables});
+    Ask::post("/graphql", body.to_string())
+}
+
+const RUNS: &str = "query Q($data: MlflowSearchRunsInput!) { mlflowSearchRuns(input: $data) \
+                    { runs { info { runId } modelVersions { name version } } } }";
+
+#[tokio::test]
+async fn versions_in_a_graphql_answer_are_rows_too() {
+    let proxy = Proxy::start().await;
+    check(
+        &proxy,
+        graphql(RUNS, &json!({"data": {"experimentIds": ["1"]}})).by(&ada()),
+        r#"{"data":{"mlflowSearchRuns":{"runs":[{"info":{"runId":"r"},"modelVersions":[{"name":"victim","version":"1"},{"name":"iris","version":"2"}]}]}}}"#,
+        r#"{"data":{"mlflowSearchRuns":{"runs":[{"info":{"runId":"r"},"modelVersions":[{"name":"iris","version":"2"}]}]}}}"#,
+    )
+    .await;
+    let sent: Value = serde_json::from_slice(&proxy.stub.only().body).expect("JSON");
+    assert_eq!(sent["variables"], json!({"data": {"experimentIds": ["1"]}}));
+}
+
+#[tokio::test]
+async fn a_refused_graphql_request_shows_its_reason_on_the_page() {
+    let proxy = Proxy::start().await;
+    let guest = who("eve@company.com", "guest", &[]);
+    let data = json!({"data": {"experimentIds": ["1"]}});
+    let said = proxy.send(graphql(RUNS, &data).by(&guest)).await;
+    let sentence = "eve@company.com may not tracking_read experiment:1: no policy row allows it";
+    assert_eq!(said.status, 200);
+    assert_eq!(said.json(), json!({"data": {"mlflowSearchRuns": null}, "errors": [sentence]}));
+    let aliased = RUNS.replace("runs {", "all: runs {");
+    let said = proxy.send(graphql(&aliased, &data).by(&ada())).await;
+    assert_eq!(said.json()["data"], Value::Null);
+    assert!(said.json()["errors"][0].as_str().is_some_and(|why| why.contains("aliases")), "{}", said.text());
+    assert_eq!(proxy.send(graphql(RUNS, &data)).await.summary(), "401 UNAUTHENTICATED");
+    assert_eq!(proxy.stub.lines(), [""; 0]);
+    let (_, lines) = proxy.stop().await;
+    let told: Vec<_> =
+        lines.iter().map(|line| line.texts(&["kind", "decision", "operation", "object", "status"])).collect();
+    assert_eq!(
+        told,
+        ["refusal deny tracking_read experiment:1 200", "refusal deny - - 200", "refusal deny - - 401"]
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_data_and_never_a_page() {
+    let proxy = Proxy::start().await;
+    proxy.stub.answers(|_| {
+        Answer::Raw(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 8\r\nconnection: close\r\n\r\n<script>".to_owned(),
+        )
+    });
+    let said =
+        proxy.send(Ask::get("/api/2.0/mlflow-artifacts/artifacts/1/r/artifacts/x.html").by(&ada())).await;
+    assert_eq!((said.status, said.text()), (200, "<script>"));
+    assert_eq!(said.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(said.header("content-disposition"), Some("attachment"));
+    assert_eq!(said.header("content-security-policy"), Some("sandbox; default-src 'none'"));
+}
