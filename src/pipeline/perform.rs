@@ -117,7 +117,7 @@ impl Gate {
         error: UpstreamError,
     ) -> Result<Response<Bytes>, Rejection> {
         let found = aftermath::find_out(&self.facts, &self.mlflow, operation, begun).await;
-        let mut response = Response::new(Bytes::from(found.ok_or(Rejection::Adrift(error))?));
+        let mut response = Response::new(found.ok_or(Rejection::Adrift(error))?);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
