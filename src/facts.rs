@@ -96,7 +96,7 @@ impl Facts {
             artifact_uri: String,
         }
         let path = query("/api/2.0/mlflow/runs/get", &[("run_id", id), ("run_uuid", id)]);
-        let answer: Option<Answer> = self.ask(mlflow, &path).await?;
+        let answer: Option<Answer> = self.of_id(mlflow, id, &path).await?;
         Ok(answer.map(|answer| Run {
             experiment: answer.run.info.experiment_id,
             root: answer.run.info.artifact_uri,
@@ -127,7 +127,7 @@ impl Facts {
         }
         let mut path = String::from("/api/2.0/mlflow/logged-models/");
         crate::route::target::write_segment(&mut path, id);
-        let answer: Option<Answer> = self.ask(mlflow, &path).await?;
+        let answer: Option<Answer> = self.of_id(mlflow, id, &path).await?;
         Ok(answer.map(|answer| {
             let info = answer.model.info;
             let named =
@@ -202,7 +202,7 @@ impl Facts {
         }
         let mut path = String::from("/api/3.0/mlflow/traces/");
         crate::route::target::write_segment(&mut path, id);
-        let answer: Option<Answer> = self.ask(mlflow, &path).await?;
+        let answer: Option<Answer> = self.of_id(mlflow, id, &path).await?;
         let location = answer.and_then(|answer| answer.trace.trace_info.trace_location.mlflow_experiment);
         Ok(self.remember(key, location.map(|experiment| experiment.experiment_id)))
     }
@@ -221,8 +221,9 @@ impl Facts {
             #[serde(default)]
             tags: Vec<Tag>,
         }
-        let answer: Option<Answer> =
-            self.ask(mlflow, &query("/api/2.0/mlflow/registered-models/get", &[("name", model)])).await?;
+        let answer: Option<Answer> = self
+            .if_there(mlflow, &query("/api/2.0/mlflow/registered-models/get", &[("name", model)]))
+            .await?;
         let is = |tag: &Tag| tag.key == "mlflow.prompt.is_prompt" && tag.value.eq_ignore_ascii_case("true");
         Ok(answer.map(|answer| answer.registered_model.tags.iter().any(is)))
     }
@@ -246,7 +247,7 @@ impl Facts {
             current_stage: String,
         }
         let path = query("/api/2.0/mlflow/model-versions/get", &[("name", model), ("version", version)]);
-        let answer: Option<Answer> = self.ask(mlflow, &path).await?;
+        let answer: Option<Answer> = self.if_there(mlflow, &path).await?;
         Ok(answer.map(|answer| answer.model_version.current_stage))
     }
 
@@ -281,7 +282,7 @@ impl Facts {
                 pairs.push(("page_token", &token));
             }
             let path = query("/api/2.0/mlflow/model-versions/search", &pairs);
-            let Some(answer): Option<Answer> = self.ask(mlflow, &path).await? else { return Ok(found) };
+            let answer: Answer = self.ask(mlflow, &path).await?;
             let versions = answer.model_versions.into_iter();
             found.extend(
                 versions.map(|version| Registered { model: version.name, source: Some(version.source) }),
@@ -303,13 +304,44 @@ impl Facts {
         found
     }
 
-    async fn ask<A: serde::de::DeserializeOwned>(
+    /// What is there under an id that a caller wrote, or nothing: MLflow answers 404 to an id that it does not have, and 400 or
+    /// 405 to one that it cannot have.
+    async fn of_id<A: serde::de::DeserializeOwned>(
+        &self,
+        mlflow: &Upstream,
+        id: &str,
+        path: &str,
+    ) -> Result<Option<A>, FactError> {
+        if matches!(id, "" | "." | "..") || id.contains('/') {
+            return Ok(None);
+        }
+        match self.ask(mlflow, path).await {
+            Err(FactError::Status(
+                StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED,
+            )) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// What is there, or nothing for 404.
+    async fn if_there<A: serde::de::DeserializeOwned>(
         &self,
         mlflow: &Upstream,
         path: &str,
     ) -> Result<Option<A>, FactError> {
-        let body = self.look(mlflow, path).await?;
-        body.map(|body| serde_json::from_slice(&body).map_err(FactError::Unreadable)).transpose()
+        match self.ask(mlflow, path).await {
+            Err(FactError::Status(StatusCode::NOT_FOUND)) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    async fn ask<A: serde::de::DeserializeOwned>(
+        &self,
+        mlflow: &Upstream,
+        path: &str,
+    ) -> Result<A, FactError> {
+        let body = self.fetch(mlflow, path).await?;
+        serde_json::from_slice(&body).map_err(FactError::Unreadable)
     }
 
     /// MLflow's answer to a GET of `path`, a canonical path and query without the static prefix; 404 is nothing.
@@ -317,6 +349,13 @@ impl Facts {
     /// # Errors
     /// MLflow could not be asked, or answered with an error.
     pub async fn look(&self, mlflow: &Upstream, path: &str) -> Result<Option<Bytes>, FactError> {
+        match self.fetch(mlflow, path).await {
+            Err(FactError::Status(StatusCode::NOT_FOUND)) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    async fn fetch(&self, mlflow: &Upstream, path: &str) -> Result<Bytes, FactError> {
         let order = Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),
@@ -328,8 +367,7 @@ impl Facts {
         let status = response.status();
         let body: Bytes = upstream::collect(response.into_body(), ANSWER).await?;
         match status {
-            StatusCode::OK => Ok(Some(body)),
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::OK => Ok(body),
             other => Err(FactError::Status(other)),
         }
     }

@@ -20,10 +20,7 @@ pub fn rows(body: &[u8], list: &str, seen: Seen<'_>) -> Result<Bytes, Unreadable
     let members = answer.members()?.into_iter().map(|(name, value)| (name.clone(), (name, value)));
     json::write_object(&mut out, members, |out, (name, value)| {
         if name == list {
-            visible(out, value, seen, |out, row| {
-                out.push_str(row.written());
-                Ok(())
-            })
+            visible(out, value, seen, as_written)
         } else {
             out.push_str(value.written());
             Ok(())
@@ -38,6 +35,50 @@ pub fn graphql(body: &[u8], seen: Seen<'_>) -> Result<Bytes, Unreadable> {
     let mut out = String::with_capacity(body.len());
     versions(&mut out, answer, seen, DEEPEST)?;
     Ok(out.into())
+}
+
+/// Leaves hidden registrations out of the tag `mlflow.modelVersions` of logged models, wherever they are in the answer.
+pub fn logged_models(body: &[u8], seen: Seen<'_>) -> Result<Bytes, Unreadable> {
+    let Some(answer) = Raw::of_body(body)? else { return Ok(Bytes::new()) };
+    let mut out = String::with_capacity(body.len());
+    registrations(&mut out, answer, seen, DEEPEST)?;
+    Ok(out.into())
+}
+
+fn registrations(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Result<(), JsonError> {
+    let deeper = depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
+    match value.shape() {
+        Shape::Object => {
+            let members = value.members()?;
+            let is_list = members.iter().any(|(name, value)| {
+                name == "key" && value.text().is_ok_and(|key| key == "mlflow.modelVersions")
+            });
+            let members = members.into_iter().map(|(name, value)| (name.clone(), (name, value)));
+            json::write_object(out, members, |out, (name, value)| {
+                if is_list && name == "value" {
+                    json::write_text(out, &visible_registrations(&value.text()?, seen));
+                    return Ok(());
+                }
+                registrations(out, value, seen, deeper)
+            })
+        }
+        Shape::List => {
+            json::write_list(out, value.items()?, |out, item| registrations(out, item, seen, deeper))
+        }
+        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => {
+            out.push_str(value.written());
+            Ok(())
+        }
+    }
+}
+
+/// A list that cannot be read shows nothing.
+fn visible_registrations(text: &str, seen: Seen<'_>) -> String {
+    let mut kept = String::new();
+    match Raw::of_text(text).and_then(|list| visible(&mut kept, list, seen, as_written)) {
+        Ok(()) => kept,
+        Err(_) => "[]".to_owned(),
+    }
 }
 
 fn versions(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Result<(), JsonError> {
@@ -58,6 +99,11 @@ fn versions(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> R
             Ok(())
         }
     }
+}
+
+fn as_written(out: &mut String, row: Raw<'_>) -> Result<(), JsonError> {
+    out.push_str(row.written());
+    Ok(())
 }
 
 fn visible(
@@ -117,6 +163,29 @@ mod tests {
         let body = br#"{"modelVersions":[{"name":"mine","modelVersions":[{"name":"victim"}]}]}"#;
         let kept = graphql(body, &mine).expect("a sound answer");
         assert_eq!(kept, r#"{"modelVersions":[{"name":"mine","modelVersions":[]}]}"#);
+    }
+
+    #[test]
+    fn a_logged_model_names_only_registrations_that_may_be_seen() {
+        let body = |list: &str| {
+            let value = serde_json::Value::from(list);
+            format!(
+                r#"{{"models":[{{"info":{{"tags":[{{"key":"mlflow.modelVersions","value":{value}}},{{"key":"a","value":"b"}}]}},"n":1.50}}]}}"#
+            )
+        };
+        for (list, expected) in [
+            (
+                r#"[{"name": "victim", "version": 1}, {"name": "mine", "version": 2}]"#,
+                r#"[{"name": "mine", "version": 2}]"#,
+            ),
+            (r#"[{"name": "victim", "version": 1}]"#, "[]"),
+            ("victim", "[]"),
+            (r#"[],"other":[{"name":"victim"}]"#, "[]"),
+            (r#"[{"name":"mine"}],"list":[{"name":"victim"}]"#, "[]"),
+        ] {
+            let kept = logged_models(body(list).as_bytes(), &mine).expect("a sound answer");
+            assert_eq!(kept, body(expected), "{list}");
+        }
     }
 
     #[test]

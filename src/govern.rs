@@ -14,15 +14,15 @@ pub enum Broken {
     /// The tag that makes a registered model a prompt.
     #[error("the tag `mlflow.prompt.is_prompt` is set when a prompt is created and never changed")]
     PromptTag,
-    /// The tag by which MLflow finds a trace's files, which would then be any it can reach.
-    #[error("the trace tag `mlflow.artifactLocation` is written by MLflow alone")]
-    TraceLocation,
     /// A prompt's version under a registered model that is no prompt: MLflow's search would hide all its versions.
     #[error("a version of a registered model that is no prompt cannot be a prompt's")]
     NoPrompt,
     /// A tag that MLflow keeps up to date by itself.
     #[error("the tag `{0}` is kept by MLflow itself")]
-    KeptByMlflow(&'static str),
+    KeptByMlflow(String),
+    /// A search by what the answer would not show.
+    #[error("`mlflow.modelVersions` cannot be searched for")]
+    HiddenTag,
     /// A source whose files cannot be told.
     #[error("`source` is refused: {0}")]
     Source(&'static str),

@@ -107,7 +107,7 @@ impl Gate {
         trail.note_permit(&permit, operation.found.row.access);
         if let route::Parameters::Message(message) = &mut operation.parameters {
             let found = &operation.found;
-            govern::tags::keep_model_versions(found.row.path, found.param("tag_key"), message)?;
+            govern::tags::keep_mlflows_own(found.row.path, found.param("tag_key"), message)?;
         }
         let permit = self.govern(permit, &operation).await?;
         Ok(Passed { slot, operation, permit, parts, stream, peer })

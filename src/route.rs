@@ -12,6 +12,7 @@ pub mod graphql;
 pub mod json;
 pub mod message;
 pub mod schema;
+mod spans;
 pub mod table;
 pub mod target;
 mod words;
@@ -92,6 +93,9 @@ pub enum Misread {
     /// More objects than are decided for one request.
     #[error("the request names more than {0} objects")]
     TooManyObjects(usize),
+    /// OTLP spans that cannot be looked at, or that say what only MLflow may say.
+    #[error("spans: {0}")]
+    Spans(&'static str),
     /// A GraphQL document that is not one of the web page's.
     #[error("GraphQL: {0}")]
     Graphql(&'static str),
@@ -121,7 +125,7 @@ pub enum Parameters {
     Upload,
     /// A small file and the message in the query.
     SmallFile(Message, Bytes),
-    /// OTLP spans as they are: nothing in them decides.
+    /// OTLP spans, in which nothing decides.
     Spans(Bytes),
     /// A GraphQL document.
     Graphql(Asked),
@@ -192,7 +196,7 @@ fn parameters(found: &Found, query: Query, headers: &HeaderMap, body: Bytes) -> 
     Ok(match found.row.form {
         Form::Nothing => Parameters::None,
         Form::Upload => Parameters::Upload,
-        Form::Spans | Form::Graphql => Parameters::Spans(body),
+        Form::Spans | Form::Graphql => Parameters::Spans(spans::read(headers, body)?),
         Form::SmallFile(name) => Parameters::SmallFile(Message::of_query(schema(name)?, &query)?, body),
         Form::Message(name) if found.row.reads_query() => {
             Parameters::Message(Message::of_query(schema(name)?, &query)?)

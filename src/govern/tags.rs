@@ -7,11 +7,17 @@ use super::Broken;
 
 const PROMPT: &str = "mlflow.prompt.is_prompt";
 const MODEL_VERSIONS: &str = "mlflow.modelVersions";
+const ARTIFACT_LOCATION: &str = "mlflow.artifactLocation";
 
-/// Checks every tag that a request would set or delete on a model, a version or a trace.
+/// Checks every tag that a registry request would set or delete, and that no search asks for registrations that its
+/// answer hides.
 pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken> {
-    if path.starts_with("traces") {
-        return trace(message);
+    if path == "logged-models/search" {
+        let orders = message.messages("order_by").filter_map(|order| order.text("field_name"));
+        let hidden = |text: &str| text.to_lowercase().contains("modelversions");
+        if orders.chain(message.text("filter")).any(hidden) {
+            return Err(Broken::HiddenTag);
+        }
     }
     if needs.contains(&Need::Tag) {
         let key = message.text("key").unwrap_or_default();
@@ -31,27 +37,36 @@ pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken
     Ok(())
 }
 
-/// MLflow reads a trace's files from wherever this tag says (`tracing/utils/artifact_utils.py`) and lets a client set it.
-fn trace(message: &Message) -> Result<(), Broken> {
-    const LOCATION: &str = "mlflow.artifactLocation";
-    let started = message.message("trace").and_then(|trace| trace.message("trace_info"));
-    let named = message.text("key") == Some(LOCATION)
-        || message.messages("tags").any(|tag| tag.text("key") == Some(LOCATION))
-        || started.is_some_and(|info| info.map_has("tags", LOCATION));
-    if named { Err(Broken::TraceLocation) } else { Ok(()) }
-}
-
-/// What a request on a logged model would do to the list of versions that MLflow keeps in its tag
-/// (`store/tracking/abstract_store.py` `set_model_versions_tags`): a client sends back the list that it was shown, and
-/// whoever could write it could name a version that is none. Setting is left out, deleting refused.
-pub fn keep_model_versions(path: &str, tag_key: Option<&str>, message: &mut Message) -> Result<(), Broken> {
-    if matches!(path, "logged-models" | "logged-models/{model_id}/tags") {
-        message.leave_out("tags", |tag| tag.text("key") == Some(MODEL_VERSIONS));
+/// Takes from a tracking request what only MLflow writes; setting a tag by itself, or deleting it, is refused.
+///
+/// `mlflow.modelVersions` lists a logged model's registrations (`store/tracking/abstract_store.py`
+/// `set_model_versions_tags`): a client sends back the list that it was shown, and whoever could write it could name a
+/// version that is none. `mlflow.artifactLocation` is where MLflow reads a trace's data from (`handlers.py`
+/// `get_trace_artifact_handler`), on whatever disk or host it says.
+pub fn keep_mlflows_own(path: &str, tag_key: Option<&str>, message: &mut Message) -> Result<(), Broken> {
+    let alone = match path {
+        "logged-models" | "logged-models/{model_id}/tags" => {
+            message.leave_out("tags", |tag| tag.text("key") == Some(MODEL_VERSIONS));
+            None
+        }
+        "logged-models/{model_id}/tags/{tag_key}" => tag_key.filter(|key| *key == MODEL_VERSIONS),
+        "traces/{request_id}/tags" | "traces/{trace_id}/tags" => {
+            message.text("key").filter(|key| *key == ARTIFACT_LOCATION)
+        }
+        "traces" | "traces/{request_id}" => {
+            message.leave_out("tags", |tag| tag.text("key") == Some(ARTIFACT_LOCATION));
+            if let Some(info) = message.message_mut("trace").and_then(|trace| trace.message_mut("trace_info"))
+            {
+                info.leave_out_of_map("tags", ARTIFACT_LOCATION);
+            }
+            None
+        }
+        _ => None,
+    };
+    match alone {
+        Some(key) => Err(Broken::KeptByMlflow(key.to_owned())),
+        None => Ok(()),
     }
-    if path.starts_with("logged-models/") && tag_key == Some(MODEL_VERSIONS) {
-        return Err(Broken::KeptByMlflow(MODEL_VERSIONS));
-    }
-    Ok(())
 }
 
 /// The two sources that MLflow takes for a prompt's version, which has no files (`handlers.py` `_create_model_version`).
@@ -99,19 +114,6 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_cannot_be_pointed_at_other_files() {
-        for (message, body) in [
-            ("SetTraceTagV3", r#"{"key":"mlflow.artifactLocation","value":"/etc"}"#),
-            ("StartTrace", r#"{"tags":[{"key":"mlflow.artifactLocation","value":"/etc"}]}"#),
-            ("EndTrace", r#"{"tags":[{"key":"mlflow.artifactLocation","value":"/etc"}]}"#),
-            ("StartTraceV3", r#"{"trace":{"trace_info":{"tags":{"mlflow.artif\u0061ctLocation":"/etc"}}}}"#),
-        ] {
-            check_body(message, &[], "traces", body, &Err(Broken::TraceLocation));
-        }
-        check_body("SetTraceTagV3", &[], "traces/{trace_id}/tags", r#"{"key":"owner","value":"a"}"#, &Ok(()));
-    }
-
-    #[test]
     fn tags_inside_a_create_call_count() {
         let create = |source: &str, key: &str, expected| {
             let body = format!(
@@ -133,16 +135,42 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_versions_is_mlflows_own() {
-        let schema = Schema::named("SetLoggedModelTags").expect("a known message");
-        let body = r#"{"model_id":"m-1","tags":[{"key":"a","value":"b"},{"key":"mlflow.modelVersions","value":"[]"}]}"#;
-        let mut message = Message::of_json(schema, body.as_bytes()).expect("a sound body");
-        assert_eq!(keep_model_versions("logged-models/{model_id}/tags", None, &mut message), Ok(()));
-        assert_eq!(message.to_json(), r#"{"model_id":"m-1","tags":[{"key":"a","value":"b"}]}"#);
-        let gone = |key| {
-            keep_model_versions("logged-models/{model_id}/tags/{tag_key}", key, &mut Message::default())
+    fn registrations_are_not_told_by_a_search() {
+        let search = |body: &str, expected| {
+            check_body("SearchLoggedModels", &[], "logged-models/search", body, &expected);
         };
+        search(r#"{"filter":"tags.a = 'b'","order_by":[{"field_name":"creation_time"}]}"#, Ok(()));
+        search(r#"{"filter":"tags.`mlflow.modelVersions` LIKE '%victim%'"}"#, Err(Broken::HiddenTag));
+        search(r#"{"order_by":[{"field_name":"tags.mlflow.modelversions"}]}"#, Err(Broken::HiddenTag));
+    }
+
+    #[test]
+    fn what_mlflow_writes_by_itself_is_taken_out_or_refused() {
+        let left = |name: &str, path: &str, body: &str| {
+            let schema = Schema::named(name).expect("a known message");
+            let mut message = Message::of_json(schema, body.as_bytes()).expect("a sound body");
+            keep_mlflows_own(path, None, &mut message).map(|()| message.to_json())
+        };
+        let two =
+            |key: &str| format!(r#"{{"tags":[{{"key":"a","value":"b"}},{{"key":"{key}","value":"x"}}]}}"#);
+        let one = Ok(r#"{"tags":[{"key":"a","value":"b"}]}"#.to_owned());
+        assert_eq!(left("SetLoggedModelTags", "logged-models/{model_id}/tags", &two(MODEL_VERSIONS)), one);
+        assert_eq!(left("CreateLoggedModel", "logged-models", &two(MODEL_VERSIONS)), one);
+        assert_eq!(left("StartTrace", "traces", &two(ARTIFACT_LOCATION)), one);
+        assert_eq!(left("EndTrace", "traces/{request_id}", &two(ARTIFACT_LOCATION)), one);
+        let started = r#"{"trace":{"trace_info":{"tags":{"a":"b","mlflow.artifactLocation":"/etc"}}}}"#;
+        let kept = r#"{"trace":{"trace_info":{"tags":{"a":"b"}}}}"#;
+        assert_eq!(left("StartTraceV3", "traces", started), Ok(kept.to_owned()));
+        for (name, path) in
+            [("SetTraceTag", "traces/{request_id}/tags"), ("DeleteTraceTagV3", "traces/{trace_id}/tags")]
+        {
+            let refused = left(name, path, r#"{"key":"mlflow.artifactLocation"}"#);
+            assert_eq!(refused, Err(Broken::KeptByMlflow(ARTIFACT_LOCATION.to_owned())));
+            assert_eq!(left(name, path, r#"{"key":"a"}"#), Ok(r#"{"key":"a"}"#.to_owned()));
+        }
+        let gone =
+            |key| keep_mlflows_own("logged-models/{model_id}/tags/{tag_key}", key, &mut Message::default());
         assert_eq!(gone(Some("a")), Ok(()));
-        assert_eq!(gone(Some(MODEL_VERSIONS)), Err(Broken::KeptByMlflow(MODEL_VERSIONS)));
+        assert_eq!(gone(Some(MODEL_VERSIONS)), Err(Broken::KeptByMlflow(MODEL_VERSIONS.to_owned())));
     }
 }

@@ -1,5 +1,6 @@
 //! The last rooms: what of MLflow's answer the caller may see, and how a refusal looks.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tracing::warn;
 
@@ -34,16 +35,34 @@ pub(super) async fn filtered(
         Answer::AsIs | Answer::File | Answer::WhoAmI => return Ok(Response::from_parts(parts, boxed(body))),
         Answer::RegisteredModels => Some("registered_models"),
         Answer::ModelVersions => Some("model_versions"),
-        Answer::Graphql => None,
+        Answer::LoggedModels | Answer::Graphql => None,
     };
     let body = upstream::collect(body, ceiling).await?;
     let kept = match list {
         Some(list) => filter::rows(&body, list, &seen)?,
+        None if answer == Answer::LoggedModels => filter::logged_models(&body, &seen)?,
         None => filter::graphql(&body, &seen)?,
     };
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::ETAG);
     Ok(Response::from_parts(parts, full(kept)))
+}
+
+/// The body of a write's answer without what the permit does not cover. The write is done: what cannot be read is left out,
+/// and is no failure.
+pub(super) fn filtered_write(body: Bytes, answer: Answer, permit: &Permit) -> Bytes {
+    let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
+    match answer {
+        Answer::LoggedModels => {
+            filter::logged_models(&body, &seen).unwrap_or_else(|_| Bytes::from_static(b"{}"))
+        }
+        Answer::AsIs
+        | Answer::File
+        | Answer::WhoAmI
+        | Answer::RegisteredModels
+        | Answer::ModelVersions
+        | Answer::Graphql => body,
+    }
 }
 
 /// What every answer has.

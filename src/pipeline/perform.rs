@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tracing::error;
 
 use crate::aftermath;
@@ -67,7 +69,7 @@ impl Gate {
 
     /// From here on the caller may go: the write ends, and is told about.
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
-        let Passed { slot, operation, permit: _permit, parts, stream, peer } = passed;
+        let Passed { slot, operation, permit, parts, stream, peer } = passed;
         let begun = self.clock.now();
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let done = match self.mlflow.send(order).await {
@@ -86,6 +88,12 @@ impl Gate {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
+                let body = if status.is_success() {
+                    parts.headers.remove(CONTENT_LENGTH);
+                    full(answer::filtered_write(body, operation.found.row.answer, &permit))
+                } else {
+                    full(body)
+                };
                 trail.note_outcome(outcome(status));
                 answer::finish(&mut parts.headers, trail.id());
                 trail.close(status);
@@ -108,10 +116,10 @@ impl Gate {
         operation: &Operation,
         begun: jiff::Timestamp,
         error: UpstreamError,
-    ) -> Result<Response<Outbound>, Rejection> {
+    ) -> Result<Response<Bytes>, Rejection> {
         let found = aftermath::find_out(&self.facts, &self.mlflow, operation, begun).await;
-        let mut response = Response::new(full(found.ok_or(Rejection::Adrift(error))?));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = Response::new(found.ok_or(Rejection::Adrift(error))?);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
@@ -140,10 +148,10 @@ impl Gate {
     }
 }
 
-async fn whole(response: Response<Reply>) -> Result<Response<Outbound>, UpstreamError> {
+async fn whole(response: Response<Reply>) -> Result<Response<Bytes>, UpstreamError> {
     let (parts, body) = response.into_parts();
     let body = upstream::collect(body, ANSWER).await?;
-    Ok(Response::from_parts(parts, full(body)))
+    Ok(Response::from_parts(parts, body))
 }
 
 /// Whether MLflow had the request, and the caller is not the one who broke it off.

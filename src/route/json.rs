@@ -76,6 +76,11 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Reads JSON of any kind, such as a string of an answer holds.
+    pub fn of_text(text: &'a str) -> Result<Self, JsonError> {
+        serde_json::from_str(text).map(Self).map_err(|error| syntax(&error))
+    }
+
     /// What it is.
     pub fn shape(self) -> Shape {
         match self.0.get().as_bytes().first() {

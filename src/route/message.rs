@@ -29,6 +29,8 @@ pub enum Value {
     Written(String),
     /// A message inside the message.
     Message(Message),
+    /// A map of strings.
+    Map(Vec<(String, String)>),
     /// A list.
     List(Vec<Value>),
 }
@@ -89,7 +91,7 @@ impl Message {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.value(name)? {
             Value::Text(text) if !text.is_empty() => Some(text),
-            Value::Text(_) | Value::Written(_) | Value::Message(_) | Value::List(_) => None,
+            Value::Text(_) | Value::Written(_) | Value::Message(_) | Value::Map(_) | Value::List(_) => None,
         }
     }
 
@@ -97,7 +99,7 @@ impl Message {
     pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
         self.list(name).iter().filter_map(|item| match item {
             Value::Text(text) => Some(text.as_str()),
-            Value::Written(_) | Value::Message(_) | Value::List(_) => None,
+            Value::Written(_) | Value::Message(_) | Value::Map(_) | Value::List(_) => None,
         })
     }
 
@@ -105,7 +107,7 @@ impl Message {
     pub fn messages(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.list(name).iter().filter_map(|item| match item {
             Value::Message(message) => Some(message),
-            Value::Text(_) | Value::Written(_) | Value::List(_) => None,
+            Value::Text(_) | Value::Written(_) | Value::Map(_) | Value::List(_) => None,
         })
     }
 
@@ -114,17 +116,8 @@ impl Message {
     pub fn message(&self, name: &str) -> Option<&Self> {
         match self.value(name)? {
             Value::Message(message) => Some(message),
-            Value::Text(_) | Value::Written(_) | Value::List(_) => None,
+            Value::Text(_) | Value::Written(_) | Value::Map(_) | Value::List(_) => None,
         }
-    }
-
-    /// Whether a map field has a key.
-    #[must_use]
-    pub fn map_has(&self, name: &str, key: &str) -> bool {
-        let Some(Value::Written(written)) = self.value(name) else { return false };
-        let map: Result<std::collections::HashMap<String, serde::de::IgnoredAny>, _> =
-            serde_json::from_str(written);
-        map.is_ok_and(|map| map.contains_key(key))
     }
 
     /// Whether a field is `true`.
@@ -157,6 +150,23 @@ impl Message {
         }
     }
 
+    /// The message in a field, to be changed.
+    pub fn message_mut(&mut self, name: &str) -> Option<&mut Self> {
+        self.fields.iter_mut().find_map(|(known, value)| match value {
+            Value::Message(message) if *known == name => Some(message),
+            Value::Message(_) | Value::Text(_) | Value::Written(_) | Value::Map(_) | Value::List(_) => None,
+        })
+    }
+
+    /// Leaves a key out of a map of strings.
+    pub fn leave_out_of_map(&mut self, name: &str, key: &str) {
+        for (known, value) in &mut self.fields {
+            if let (true, Value::Map(pairs)) = (*known == name, value) {
+                pairs.retain(|(held, _)| held != key);
+            }
+        }
+    }
+
     /// Whether nothing is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -180,7 +190,7 @@ impl Message {
                 Value::List(list) => list.iter().filter_map(Value::scalar).for_each(|text| {
                     out.append_pair(name, text);
                 }),
-                Value::Text(_) | Value::Written(_) | Value::Message(_) => {
+                Value::Text(_) | Value::Written(_) | Value::Map(_) | Value::Message(_) => {
                     if let Some(text) = value.scalar() {
                         out.append_pair(name, text);
                     }
@@ -197,7 +207,7 @@ impl Message {
     fn list(&self, name: &str) -> &[Value] {
         match self.value(name) {
             Some(Value::List(list)) => list,
-            Some(Value::Text(_) | Value::Written(_) | Value::Message(_)) | None => &[],
+            Some(Value::Text(_) | Value::Written(_) | Value::Map(_) | Value::Message(_)) | None => &[],
         }
     }
 
@@ -219,7 +229,7 @@ impl Value {
     fn scalar(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Written(text) => Some(text),
-            Self::Message(_) | Self::List(_) => None,
+            Self::Message(_) | Self::Map(_) | Self::List(_) => None,
         }
     }
 }
@@ -229,6 +239,12 @@ fn write_value(out: &mut String, value: &Value) -> Result<(), std::convert::Infa
         Value::Text(text) => json::write_text(out, text),
         Value::Written(written) => out.push_str(written),
         Value::Message(message) => message.write(out),
+        Value::Map(pairs) => {
+            json::write_object(out, pairs.iter().map(|(key, text)| (key, text)), |out, text| {
+                json::write_text(out, text);
+                Ok::<(), std::convert::Infallible>(())
+            })?;
+        }
         Value::List(list) => json::write_list(out, list, write_value)?,
     }
     Ok(())
@@ -321,15 +337,13 @@ fn map(raw: Raw<'_>, place: &str) -> Result<Value, MessageError> {
     if raw.shape() != Shape::Object {
         return Err(MessageError::Kind(place.to_owned(), "an object"));
     }
-    let mut out = String::new();
-    json::write_object(&mut out, raw.members()?, |out, value| {
-        if value.shape() != Shape::Text {
-            return Err(MessageError::Kind(place.to_owned(), "an object of strings"));
+    let pairs = raw.members()?.into_iter().map(|(key, value)| match value.shape() {
+        Shape::Text => Ok((key.into_owned(), value.text()?)),
+        Shape::Null | Shape::Bool | Shape::Number | Shape::List | Shape::Object => {
+            Err(MessageError::Kind(place.to_owned(), "an object of strings"))
         }
-        json::write_text(out, &value.text()?);
-        Ok(())
-    })?;
-    Ok(Value::Written(out))
+    });
+    Ok(Value::Map(pairs.collect::<Result<_, _>>()?))
 }
 
 fn query_value(field: &Field, text: &str) -> Result<Value, MessageError> {

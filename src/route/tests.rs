@@ -263,15 +263,18 @@ fn tracking_rows_ask_for_the_experiment_they_do_not_name() {
             &["tracking_read experiment:1", "tracking_read experiment:2"],
         )),
     );
-    let spans = |pairs| {
-        classify_with("POST", "/v1/traces", "…", &headers(pairs)).map(|operation| operation.demands.at_once)
+    let with_type = |pairs: &[(&'static str, &'static str)]| {
+        headers(&[&[("content-type", "application/x-protobuf")], pairs].concat())
+    };
+    let spans = |pairs: &[_]| {
+        classify_with("POST", "/v1/traces", "…", &with_type(pairs)).map(|operation| operation.demands.at_once)
     };
     let demanded = Demand::new(Permission::TrackingWrite, Object::Experiment("7".into()));
     assert_eq!(spans(&[("x-mlflow-experiment-id", "7")]), Ok(vec![demanded]));
     assert!(spans(&[]).is_err());
     let linked = [("x-mlflow-experiment-id", "7"), ("x-mlflow-run-id", "r")];
     let pending = |pairs: &[_]| {
-        classify_with("POST", "/v1/traces", "…", &headers(pairs)).map(|operation| operation.demands.pending)
+        classify_with("POST", "/v1/traces", "…", &with_type(pairs)).map(|operation| operation.demands.pending)
     };
     let of_run = Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) };
     assert_eq!(pending(&linked), Ok(vec![of_run]));
@@ -295,6 +298,21 @@ fn logged_models_inside_a_list_count() {
         let run = Pending { permission: Permission::TrackingWrite, unknown: Unknown::Run("r".into()) };
         let model = Pending { permission, unknown: Unknown::LoggedModel("m-1".into()) };
         assert_eq!(operation.demands.pending, [run, model], "{path}");
+    }
+}
+
+#[test]
+fn where_an_experiment_keeps_its_files_is_the_admins_choice() {
+    let path = format!("{V2}/experiments/create");
+    for (location, demands) in [
+        ("", &["tracking_write experiment:?"][..]),
+        (r#","artifactLocation":"""#, &["tracking_write experiment:?"]),
+        (r#","artifactLocation":"http://inside/""#, &["tracking_write experiment:?", "admin server"]),
+    ] {
+        let operation =
+            classify("POST", &path, &format!(r#"{{"name":"e"{location}}}"#)).expect("a sound request");
+        let demanded: Vec<String> = operation.demands.at_once.iter().map(ToString::to_string).collect();
+        assert_eq!(demanded, demands, "{location}");
     }
 }
 

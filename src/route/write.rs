@@ -90,10 +90,9 @@ const PASSED: [HeaderName; 8] = [
     HeaderName::from_static("tracestate"),
 ];
 
-const SPANS_PASSED: [HeaderName; 3] = [
+const SPANS_PASSED: [HeaderName; 2] = [
     HeaderName::from_static(super::demand::EXPERIMENT_HEADER),
     HeaderName::from_static(super::demand::RUN_HEADER),
-    header::CONTENT_ENCODING,
 ];
 
 /// The headers for MLflow. `peer` is the caller's true address: MLflow trusts who it believes to be local

@@ -4,7 +4,7 @@ use super::words::*;
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
-    row(POST, V2, "experiments/create", Message("CreateExperiment"), &[on(TrackingWrite, Everywhere), Need::Location("artifact_location")], Write),
+    row(POST, V2, "experiments/create", Message("CreateExperiment"), &[on(TrackingWrite, Everywhere), Need::AdminIf("artifact_location")], Write),
     row(POST, V2, "experiments/delete", Message("DeleteExperiment"), &[on(TrackingDelete, Experiment("experiment_id"))], Write),
     row(POST, V2, "experiments/delete-experiment-tag", Message("DeleteExperimentTag"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
     row(GET, V2, "experiments/get", Message("GetExperiment"), &[on(TrackingRead, Experiment("experiment_id"))], Read),
@@ -15,13 +15,13 @@ pub(super) const ROWS: &[Row] = &[
     row(POST, Ajax2, "experiments/search-datasets", Message("SearchDatasets"), &[on(TrackingRead, Experiments("experiment_ids"))], Read),
     row(POST, V2, "experiments/set-experiment-tag", Message("SetExperimentTag"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
     row(POST, V2, "experiments/update", Message("UpdateExperiment"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
-    row(POST, V2, "logged-models", Message("CreateLoggedModel"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
-    row(POST, V2, "logged-models/search", Message("SearchLoggedModels"), &[on(TrackingRead, Experiments("experiment_ids"))], Read),
+    row(POST, V2, "logged-models", Message("CreateLoggedModel"), &[on(TrackingWrite, Experiment("experiment_id"))], Write).answers(Answer::LoggedModels),
+    row(POST, V2, "logged-models/search", Message("SearchLoggedModels"), &[on(TrackingRead, Experiments("experiment_ids"))], Read).answers(Answer::LoggedModels),
     row(DELETE, V2, "logged-models/{model_id}", Message("DeleteLoggedModel"), &[on(TrackingDelete, LoggedModel("model_id"))], Write),
-    row(GET, V2, "logged-models/{model_id}", Message("form.GetLoggedModel"), &[on(TrackingRead, LoggedModel("model_id"))], Read),
-    row(PATCH, V2, "logged-models/{model_id}", Message("FinalizeLoggedModel"), &[on(TrackingWrite, LoggedModel("model_id"))], Write),
+    row(GET, V2, "logged-models/{model_id}", Message("form.GetLoggedModel"), &[on(TrackingRead, LoggedModel("model_id"))], Read).answers(Answer::LoggedModels),
+    row(PATCH, V2, "logged-models/{model_id}", Message("FinalizeLoggedModel"), &[on(TrackingWrite, LoggedModel("model_id"))], Write).answers(Answer::LoggedModels),
     row(POST, V2, "logged-models/{model_id}/params", Message("LogLoggedModelParamsRequest"), &[on(TrackingWrite, LoggedModel("model_id"))], Write),
-    row(PATCH, V2, "logged-models/{model_id}/tags", Message("SetLoggedModelTags"), &[on(TrackingWrite, LoggedModel("model_id"))], Write),
+    row(PATCH, V2, "logged-models/{model_id}/tags", Message("SetLoggedModelTags"), &[on(TrackingWrite, LoggedModel("model_id"))], Write).answers(Answer::LoggedModels),
     row(DELETE, V2, "logged-models/{model_id}/tags/{tag_key}", Message("DeleteLoggedModelTag"), &[on(TrackingWrite, LoggedModel("model_id"))], Write),
     row(GET, V2, "metrics/get-history", Message("GetMetricHistory"), &[on(TrackingRead, Run)], Read),
     row(GET, Ajax2, "metrics/get-history-bulk", Message("form.GetMetricHistoryBulk"), &[on(TrackingRead, Runs("run_id"))], Read),
