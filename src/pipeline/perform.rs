@@ -181,8 +181,9 @@ fn traceparent(headers: &http::HeaderMap) -> HeaderValue {
     match (sent.next(), sent.next()) {
         (Some(value), None) if value.to_str().is_ok_and(is_traceparent) => value.clone(),
         _ => {
-            let (trace, span) = (uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple().to_string());
-            let span = span.get(..16).unwrap_or("0000000000000001");
+            // A UUID's first half is never zero and as random as a span's id has to be.
+            let trace = uuid::Uuid::new_v4().simple().to_string();
+            let span = trace.get(..16).unwrap_or("0000000000000001");
             HeaderValue::try_from(format!("00-{trace}-{span}-00"))
                 .unwrap_or_else(|_| HeaderValue::from_static(""))
         }
