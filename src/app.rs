@@ -146,7 +146,9 @@ impl Bound {
         let answer_health =
             move |request: Request<Inbound>, _: Peer| std::future::ready(health.answer(&request));
         drain.spawn(admin.serve(answer_health, drain.clone()));
-        let answer = move |request: Request<Inbound>, peer: Peer| Arc::clone(&gate).answer(request, peer);
+        // Boxed because it is large, and hyper moves it more than once.
+        let answer =
+            move |request: Request<Inbound>, peer: Peer| Box::pin(Arc::clone(&gate).answer(request, peer));
         drain.spawn(data.serve(answer, drain.clone()));
         stop.await;
         info!("draining");

@@ -7,7 +7,6 @@ mod draft;
 mod issuers;
 mod keys;
 mod meant;
-mod overlap;
 mod settings;
 mod values;
 mod written;

@@ -16,6 +16,17 @@ pub struct Facts {
     experiments: Cache<String, String>,
 }
 
+/// Something that lies in an experiment, by its id.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose<'a> {
+    /// A run.
+    Run(&'a str),
+    /// A logged model.
+    LoggedModel(&'a str),
+    /// A trace.
+    Trace(&'a str),
+}
+
 /// Why a fact is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum FactError {
@@ -137,45 +148,31 @@ impl Facts {
         }))
     }
 
-    /// The experiment of a run, a logged model or a trace, or nothing.
+    /// The experiment of a run, a logged model or a trace, or nothing if MLflow has none of that id.
     ///
     /// # Errors
     /// As [`Facts::run`].
-    pub async fn experiment_of_run(&self, mlflow: &Upstream, id: &str) -> Result<Option<String>, FactError> {
-        let key = format!("run {id}");
+    pub async fn experiment(
+        &self,
+        mlflow: &Upstream,
+        whose: &Whose<'_>,
+    ) -> Result<Option<String>, FactError> {
+        let key = format!("{whose:?}");
         if let Some(known) = self.experiments.get(&key) {
             return Ok(Some(known));
         }
-        let found = self.run(mlflow, id).await?.map(|run| run.experiment);
-        Ok(self.remember(key, found))
-    }
-
-    /// As [`Facts::experiment_of_run`].
-    ///
-    /// # Errors
-    /// As [`Facts::run`].
-    pub async fn experiment_of_logged_model(
-        &self,
-        mlflow: &Upstream,
-        id: &str,
-    ) -> Result<Option<String>, FactError> {
-        let key = format!("model {id}");
-        if let Some(known) = self.experiments.get(&key) {
-            return Ok(Some(known));
+        let found = match whose {
+            Whose::Run(id) => self.run(mlflow, id).await?.map(|run| run.experiment),
+            Whose::LoggedModel(id) => self.logged_model(mlflow, id).await?.map(|model| model.experiment),
+            Whose::Trace(id) => self.experiment_of_trace(mlflow, id).await?,
+        };
+        if let Some(experiment) = &found {
+            self.experiments.insert(key, experiment.clone());
         }
-        let found = self.logged_model(mlflow, id).await?.map(|model| model.experiment);
-        Ok(self.remember(key, found))
+        Ok(found)
     }
 
-    /// As [`Facts::experiment_of_run`].
-    ///
-    /// # Errors
-    /// As [`Facts::run`].
-    pub async fn experiment_of_trace(
-        &self,
-        mlflow: &Upstream,
-        id: &str,
-    ) -> Result<Option<String>, FactError> {
+    async fn experiment_of_trace(&self, mlflow: &Upstream, id: &str) -> Result<Option<String>, FactError> {
         #[derive(Deserialize)]
         struct Answer {
             trace: Trace,
@@ -196,15 +193,11 @@ impl Facts {
         struct Experiment {
             experiment_id: String,
         }
-        let key = format!("trace {id}");
-        if let Some(known) = self.experiments.get(&key) {
-            return Ok(Some(known));
-        }
         let mut path = String::from("/api/3.0/mlflow/traces/");
         crate::route::target::write_segment(&mut path, id);
         let answer: Option<Answer> = self.of_id(mlflow, id, &path).await?;
         let location = answer.and_then(|answer| answer.trace.trace_info.trace_location.mlflow_experiment);
-        Ok(self.remember(key, location.map(|experiment| experiment.experiment_id)))
+        Ok(location.map(|experiment| experiment.experiment_id))
     }
 
     /// Whether a registered model is a prompt (`prompt/constants.py`), or nothing if there is none of that name.
@@ -297,13 +290,6 @@ impl Facts {
         }
     }
 
-    fn remember(&self, key: String, found: Option<String>) -> Option<String> {
-        if let Some(experiment) = &found {
-            self.experiments.insert(key, experiment.clone());
-        }
-        found
-    }
-
     /// What is there under an id that a caller wrote, or nothing: MLflow answers 404 to an id that it does not have, and 400 or
     /// 405 to one that it cannot have.
     async fn of_id<A: serde::de::DeserializeOwned>(
@@ -329,8 +315,10 @@ impl Facts {
         mlflow: &Upstream,
         path: &str,
     ) -> Result<Option<A>, FactError> {
-        let body = self.look(mlflow, path).await?;
-        body.map(|body| serde_json::from_slice(&body).map_err(FactError::Unreadable)).transpose()
+        match self.ask(mlflow, path).await {
+            Err(FactError::Status(StatusCode::NOT_FOUND)) => Ok(None),
+            other => other.map(Some),
+        }
     }
 
     async fn ask<A: serde::de::DeserializeOwned>(
@@ -338,7 +326,7 @@ impl Facts {
         mlflow: &Upstream,
         path: &str,
     ) -> Result<A, FactError> {
-        let body = self.get(mlflow, path).await?;
+        let body = self.fetch(mlflow, path).await?;
         serde_json::from_slice(&body).map_err(FactError::Unreadable)
     }
 
@@ -347,13 +335,13 @@ impl Facts {
     /// # Errors
     /// MLflow could not be asked, or answered with an error.
     pub async fn look(&self, mlflow: &Upstream, path: &str) -> Result<Option<Bytes>, FactError> {
-        match self.get(mlflow, path).await {
+        match self.fetch(mlflow, path).await {
             Err(FactError::Status(StatusCode::NOT_FOUND)) => Ok(None),
             other => other.map(Some),
         }
     }
 
-    async fn get(&self, mlflow: &Upstream, path: &str) -> Result<Bytes, FactError> {
+    async fn fetch(&self, mlflow: &Upstream, path: &str) -> Result<Bytes, FactError> {
         let order = Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),

@@ -19,7 +19,12 @@ pub fn rows(body: &[u8], list: &str, seen: Seen<'_>) -> Result<Bytes, Unreadable
     let mut out = String::with_capacity(body.len());
     let members = answer.members()?.into_iter().map(|(name, value)| (name.clone(), (name, value)));
     json::write_object(&mut out, members, |out, (name, value)| {
-        if name == list { visible(out, value, seen, as_written) } else { as_written(out, value) }
+        if name == list {
+            visible(out, value, seen, as_written)
+        } else {
+            out.push_str(value.written());
+            Ok(())
+        }
     })?;
     Ok(out.into())
 }
@@ -60,7 +65,10 @@ fn registrations(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize)
         Shape::List => {
             json::write_list(out, value.items()?, |out, item| registrations(out, item, seen, deeper))
         }
-        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => as_written(out, value),
+        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => {
+            out.push_str(value.written());
+            Ok(())
+        }
     }
 }
 
@@ -86,8 +94,16 @@ fn versions(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> R
             })
         }
         Shape::List => json::write_list(out, value.items()?, |out, item| versions(out, item, seen, deeper)),
-        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => as_written(out, value),
+        Shape::Null | Shape::Bool | Shape::Number | Shape::Text => {
+            out.push_str(value.written());
+            Ok(())
+        }
     }
+}
+
+fn as_written(out: &mut String, row: Raw<'_>) -> Result<(), JsonError> {
+    out.push_str(row.written());
+    Ok(())
 }
 
 fn visible(
@@ -105,11 +121,6 @@ fn visible(
         }
     }
     json::write_list(out, kept, write)
-}
-
-fn as_written(out: &mut String, value: Raw<'_>) -> Result<(), JsonError> {
-    out.push_str(value.written());
-    Ok(())
 }
 
 /// A file is data, never a page of this origin: it is saved, not sniffed, and runs nothing.
@@ -148,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn versions_below_a_visible_version_are_rows_too() {
+        let body = br#"{"modelVersions":[{"name":"mine","modelVersions":[{"name":"victim"}]}]}"#;
+        let kept = graphql(body, &mine).expect("a sound answer");
+        assert_eq!(kept, r#"{"modelVersions":[{"name":"mine","modelVersions":[]}]}"#);
+    }
+
+    #[test]
     fn a_logged_model_names_only_registrations_that_may_be_seen() {
         let body = |list: &str| {
             let value = serde_json::Value::from(list);
@@ -168,13 +186,6 @@ mod tests {
             let kept = logged_models(body(list).as_bytes(), &mine).expect("a sound answer");
             assert_eq!(kept, body(expected), "{list}");
         }
-    }
-
-    #[test]
-    fn versions_below_a_visible_version_are_rows_too() {
-        let body = br#"{"modelVersions":[{"name":"mine","modelVersions":[{"name":"victim"}]}]}"#;
-        let kept = graphql(body, &mine).expect("a sound answer");
-        assert_eq!(kept, r#"{"modelVersions":[{"name":"mine","modelVersions":[]}]}"#);
     }
 
     #[test]

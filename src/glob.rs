@@ -1,5 +1,9 @@
 //! `*` in a name: any run of characters, in one pass and without backtracking into exponential time.
 
+mod overlap;
+
+pub use overlap::overlap;
+
 /// Whether `text` is matched whole by `pattern`, in which `*` stands for any run of characters that are not `barrier`.
 /// Bytes are compared as they are: no case folding, no Unicode normalisation.
 #[must_use]

@@ -47,7 +47,7 @@ fn try_target(name: &str, check: Check) {
         },
     );
     let noise = proptest::collection::vec(any::<u8>(), 0..200);
-    let mut runner = TestRunner::new(Config { cases: 256, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 1_000, failure_persistence: None, ..Config::default() });
     let input = prop_oneof![9 => bent, 1 => noise];
     if let Err(error) = runner.run(&input, |bytes| {
         check(&bytes);

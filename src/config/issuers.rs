@@ -2,10 +2,10 @@
 
 use super::draft::{IssuerDraft, Place};
 use super::keys::{self, Key, Slot, keys};
-use super::overlap::overlap;
 use super::values::shown;
 use super::written::{Found, Source};
 use super::{Issuer, KeySource};
+use crate::glob::overlap;
 use crate::mistake::Mistake;
 
 /// One draft for each entry of `auth.issuers`.

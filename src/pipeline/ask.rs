@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::authz::{Denied, Permit, PolicySet};
-use crate::facts::FactError;
+use crate::facts::{FactError, Whose};
 use crate::govern::Broken;
 use crate::govern::sources::{self, Files, Registered, Source};
 use crate::operation::{Demand, Object, Permission, house_stage};
@@ -68,11 +68,9 @@ impl Gate {
         let mut demands = Vec::new();
         for Pending { permission, unknown } in pending {
             let object = match unknown {
-                Unknown::Run(id) => of(self.facts.experiment_of_run(&self.mlflow, id).await?.as_deref()),
-                Unknown::LoggedModel(id) => {
-                    of(self.facts.experiment_of_logged_model(&self.mlflow, id).await?.as_deref())
-                }
-                Unknown::Trace(id) => of(self.facts.experiment_of_trace(&self.mlflow, id).await?.as_deref()),
+                Unknown::Run(id) => self.experiment_of(Whose::Run(id)).await?,
+                Unknown::LoggedModel(id) => self.experiment_of(Whose::LoggedModel(id)).await?,
+                Unknown::Trace(id) => self.experiment_of(Whose::Trace(id)).await?,
                 Unknown::StageLeft(model, version) => {
                     match self.facts.stage(&self.mlflow, model, version).await? {
                         Some(stage) => {
@@ -88,6 +86,12 @@ impl Gate {
             }
         }
         Ok(demands)
+    }
+
+    /// What MLflow does not have is no experiment's: only who may do it everywhere hears MLflow say so.
+    async fn experiment_of(&self, whose: Whose<'_>) -> Result<Object, FactError> {
+        let id = self.facts.experiment(&self.mlflow, &whose).await?;
+        Ok(id.as_deref().map_or(Object::EveryExperiment, experiment))
     }
 
     /// Whether the caller may register the files that a new version's source names.
@@ -182,9 +186,4 @@ fn may_register(
     let readable = |model: &str| permit.covers(Permission::ModelRead, &Object::Model(model.into()));
     sources::may_register(wanted, root, registered, readable)?;
     Ok(permit)
-}
-
-/// A run that MLflow does not have is no experiment's: only who may do it everywhere hears MLflow say so.
-fn of(id: Option<&str>) -> Object {
-    id.map_or(Object::EveryExperiment, experiment)
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tracing::error;
 
 use crate::aftermath;
@@ -88,7 +89,7 @@ impl Gate {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
                 let body = if status.is_success() {
-                    parts.headers.remove(header::CONTENT_LENGTH);
+                    parts.headers.remove(CONTENT_LENGTH);
                     full(answer::filtered_write(body, operation.found.row.answer, &permit))
                 } else {
                     full(body)
@@ -118,7 +119,7 @@ impl Gate {
     ) -> Result<Response<Bytes>, Rejection> {
         let found = aftermath::find_out(&self.facts, &self.mlflow, operation, begun).await;
         let mut response = Response::new(found.ok_or(Rejection::Adrift(error))?);
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
@@ -180,8 +181,9 @@ fn traceparent(headers: &http::HeaderMap) -> HeaderValue {
     match (sent.next(), sent.next()) {
         (Some(value), None) if value.to_str().is_ok_and(is_traceparent) => value.clone(),
         _ => {
-            let (trace, span) = (uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple().to_string());
-            let span = span.get(..16).unwrap_or("0000000000000001");
+            // A UUID's first half is never zero and as random as a span's id has to be.
+            let trace = uuid::Uuid::new_v4().simple().to_string();
+            let span = trace.get(..16).unwrap_or("0000000000000001");
             HeaderValue::try_from(format!("00-{trace}-{span}-00"))
                 .unwrap_or_else(|_| HeaderValue::from_static(""))
         }

@@ -67,10 +67,10 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
         | Need::SignedIn
         | Need::Tag
         | Need::Tags
-        | Need::Location(_)
         | Need::Transition
         | Need::Listing(..)
         | Need::Tree(..)
+        | Need::AdminIf(_)
         | Need::Graphql => None,
     });
     if let Some(permission) = tracking.filter(|_| demands.at_once.is_empty() && demands.pending.is_empty()) {
@@ -116,11 +116,12 @@ impl Demands {
                     self.tag(model, key);
                 }
             }
-            Need::Location(field) if parts.message.text(field).is_some() => {
-                self.push(Permission::Admin, Object::Server);
-            }
-            Need::Location(_) => {}
             Need::Transition => self.transition(parts)?,
+            Need::AdminIf(field) => {
+                if parts.text(field).is_some() {
+                    self.push(Permission::Admin, Object::Server);
+                }
+            }
             Need::Listing(permission, field) => match parts.text(field) {
                 None => self.push(Permission::Admin, Object::Server),
                 Some(path) => self.push(permission, file(path)),

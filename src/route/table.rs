@@ -129,14 +129,14 @@ pub enum Need {
     Tag,
     /// The same for each tag in the list `tags`.
     Tags,
-    /// Admin if the request says where MLflow is to store files, which may be anywhere on its host.
-    Location(&'static str),
     /// `stage_transition` on the stage that is entered, the one that is left and those that are archived on the way.
     Transition,
     /// Admin if the artifact path is empty (the whole tree), else the permission on the path's experiment.
     Listing(Permission, &'static str),
     /// Admin if the artifact path has one segment (an experiment), else the permission on the path's experiment.
     Tree(Permission, &'static str),
+    /// Admin if the field is there.
+    AdminIf(&'static str),
     /// Found in the document.
     Graphql,
 }
@@ -343,7 +343,7 @@ mod tests {
                     matches!(permission, MetadataRead | ModelRead | TrackingRead | AuditRead)
                 }
                 Need::Graphql => true,
-                Need::SignedIn | Need::Tag | Need::Tags | Need::Transition | Need::Location(_) => false,
+                Need::SignedIn | Need::Tag | Need::Tags | Need::Transition | Need::AdminIf(_) => false,
             });
             if reads {
                 assert_eq!(row.access, Access::Read, "{:?} {}", row.verb, row.path);

@@ -23,13 +23,13 @@ impl Need {
             Self::On(permission, target) => (permission.as_str(), target.in_words()),
             Self::Tag => (Permission::MetadataWrite.as_str(), "model:{name}/tag/{key}".to_owned()),
             Self::Tags => (Permission::MetadataWrite.as_str(), "model:{name}/tag/{tags.key}".to_owned()),
-            Self::Location(_) => (Permission::Admin.as_str(), "server".to_owned()),
             Self::Transition => {
                 (Permission::StageTransition.as_str(), "model:{name}/stage/{stage}".to_owned())
             }
             Self::Listing(permission, field) | Self::Tree(permission, field) => {
                 (permission.as_str(), Target::File(field).in_words())
             }
+            Self::AdminIf(field) => (Permission::Admin.as_str(), format!("server if {field}")),
             Self::Graphql => (Permission::TrackingRead.as_str(), "experiment:{document}".to_owned()),
         }
     }

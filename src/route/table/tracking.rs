@@ -4,7 +4,7 @@ use super::words::*;
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
-    row(POST, V2, "experiments/create", Message("CreateExperiment"), &[on(TrackingWrite, Everywhere), Need::Location("artifact_location")], Write),
+    row(POST, V2, "experiments/create", Message("CreateExperiment"), &[on(TrackingWrite, Everywhere), Need::AdminIf("artifact_location")], Write),
     row(POST, V2, "experiments/delete", Message("DeleteExperiment"), &[on(TrackingDelete, Experiment("experiment_id"))], Write),
     row(POST, V2, "experiments/delete-experiment-tag", Message("DeleteExperimentTag"), &[on(TrackingWrite, Experiment("experiment_id"))], Write),
     row(GET, V2, "experiments/get", Message("GetExperiment"), &[on(TrackingRead, Experiment("experiment_id"))], Read),

@@ -2,7 +2,8 @@
 
 /// Whether any text at all is matched whole by both patterns, `*` being any run of characters (as
 /// [`crate::glob::matches`] without a barrier reads it). Time grows with the product of the lengths.
-pub(super) fn overlap(one: &str, other: &str) -> bool {
+#[must_use]
+pub fn overlap(one: &str, other: &str) -> bool {
     // Backwards through the product of the two patterns: `row[j]` says whether the rest of `one` that has been walked
     // shares a text with `other[j..]`, the empty rest being the last.
     let other = other.as_bytes();
@@ -36,8 +37,8 @@ fn is_star(byte: &u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::matches;
     use super::*;
-    use crate::glob::matches;
     use proptest::prelude::*;
 
     #[test]
