@@ -87,6 +87,7 @@ impl Gate {
         let slot = self.limits.admit()?;
         let who = self.authn.identify(&parts.headers).await?;
         trail.note_principal(&who);
+        route::refuse_hosts(&parts.headers, parts.version)?;
         let found = route::find(
             &parts.method,
             &parts.uri,

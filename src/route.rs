@@ -19,7 +19,7 @@ mod words;
 pub mod write;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, Method, Uri, Version, header};
 
 use crate::operation::Access;
 
@@ -271,6 +271,13 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
         return Err(Misread::Version);
     }
     Ok(())
+}
+
+/// HTTP/1.1 names its host once (RFC 9112 section 3.2); which of two a later reader would take, nobody knows.
+pub fn refuse_hosts(headers: &HeaderMap, version: Version) -> Result<(), Misread> {
+    let hosts = headers.get_all(header::HOST).iter().count();
+    let sound = hosts == 1 || (hosts == 0 && version != Version::HTTP_11);
+    if sound { Ok(()) } else { Err(Misread::Header("host")) }
 }
 
 /// MLflow's own guard against other sites' pages (`server/fastapi_security.py`) looks at `Origin`, which is not sent on, so

@@ -70,7 +70,7 @@ impl Place {
 }
 
 impl Writer {
-    /// Writes whole lines to `out`, as many at once as are there, at the latest [`REST`] after they came. Blocks; give it a
+    /// Writes whole lines to `out`, as many at once as are there, at the latest 2 ms after they came. Blocks; give it a
     /// thread.
     pub fn run(mut self, mut out: impl Write) {
         let mut lines = Vec::new();

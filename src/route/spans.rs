@@ -3,7 +3,10 @@
 //! An attribute `mlflow.traceTag.<key>` of a root span becomes the trace's tag `<key>` (`store/tracking/sqlalchemy_store.py`
 //! `log_spans`). The tags that say where MLflow reads a trace's data from are not the caller's to set.
 
+use std::io::Read;
+
 use bytes::Bytes;
+use flate2::read::{GzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 
 use super::Misread;
@@ -16,12 +19,13 @@ const PLACES: [&str; 3] = [
     "mlflow.traceTag.mlflow.trace.spansLocation",
 ];
 
-/// Reads spans in JSON or protobuf. In protobuf a string's bytes have one spelling; JSON is written anew, so that it has
-/// one there too. What is compressed cannot be looked at.
+/// The most that compressed spans may unpack to: as much as they might be unpacked.
+const UNPACKED: u64 = 16 * 1024 * 1024;
+
+/// Reads spans in JSON or protobuf, unpacked. In protobuf a string's bytes have one spelling; JSON is written anew, so that
+/// it has one there too.
 pub(super) fn read(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Misread> {
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(Misread::Spans("send them without `Content-Encoding`"));
-    }
+    let body = unpacked(headers, body)?;
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let kind = match (types.next().map(http::HeaderValue::to_str), types.next()) {
         (Some(Ok(text)), None) => text.split(';').next().unwrap_or_default().trim(),
@@ -44,6 +48,23 @@ pub(super) fn read(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Misread> {
     Ok(body)
 }
 
+/// MLflow unpacks without a limit (`tracing/utils/otlp.py`); here there is one, and what goes on is unpacked.
+fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Misread> {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter().map(http::HeaderValue::as_bytes);
+    let mut out = Vec::new();
+    let read = match (encodings.next(), encodings.next()) {
+        (None | Some(b"identity"), None) => return Ok(body),
+        (Some(b"gzip"), None) => GzDecoder::new(&*body).take(UNPACKED + 1).read_to_end(&mut out),
+        (Some(b"deflate"), None) => ZlibDecoder::new(&*body).take(UNPACKED + 1).read_to_end(&mut out),
+        _ => return Err(Misread::Spans("their `Content-Encoding` is gzip, deflate or none")),
+    };
+    match read {
+        Ok(length) if length as u64 <= UNPACKED => Ok(out.into()),
+        Ok(_) => Err(Misread::Spans("they unpack to more than 16 MiB")),
+        Err(_) => Err(Misread::Spans("they cannot be unpacked")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +82,37 @@ mod tests {
         }
     }
 
+    fn packed(body: &[u8]) -> (Bytes, Bytes) {
+        let level = flate2::Compression::best();
+        let (mut gzip, mut zlib) = (Vec::new(), Vec::new());
+        flate2::read::GzEncoder::new(body, level).read_to_end(&mut gzip).expect("memory");
+        flate2::read::ZlibEncoder::new(body, level).read_to_end(&mut zlib).expect("memory");
+        (gzip.into(), zlib.into())
+    }
+
+    #[test]
+    fn what_is_packed_is_looked_at_and_has_a_limit() {
+        let headers = |encoding: &'static str| {
+            let mut map = HeaderMap::new();
+            map.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-protobuf"));
+            map.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static(encoding));
+            map
+        };
+        let bomb = vec![0; 16 * 1024 * 1024 + 1];
+        for (body, expected) in [(&b"mine"[..], true), (PLACES[0].as_bytes(), false), (&bomb, false)] {
+            let (gzip, zlib) = packed(body);
+            for (encoding, packed) in [("gzip", gzip), ("deflate", zlib)] {
+                let found = read(&headers(encoding), packed);
+                assert_eq!(
+                    found.as_deref().ok(),
+                    expected.then_some(body),
+                    "{encoding} of {} bytes",
+                    body.len()
+                );
+            }
+        }
+    }
+
     #[test]
     fn no_attribute_says_where_a_trace_lies() {
         let (json, proto) = ("application/json", "application/x-protobuf");
@@ -72,11 +124,8 @@ mod tests {
             check(&[("content-type", json)], &escaped, Err("kept by MLflow"));
         }
         check(&[("content-type", json)], r#"{"a":1,"a":2}"#, Err("twice"));
-        check(
-            &[("content-type", proto), ("content-encoding", "gzip")],
-            "x",
-            Err("without `Content-Encoding`"),
-        );
+        check(&[("content-type", proto), ("content-encoding", "gzip")], "x", Err("cannot be unpacked"));
+        check(&[("content-type", proto), ("content-encoding", "br")], "x", Err("gzip, deflate or none"));
         check(&[("content-type", "text/plain")], "x", Err("their type is"));
         check(&[("content-type", proto), ("content-type", json)], "{}", Err("their type is"));
         check(&[], "", Err("their type is"));

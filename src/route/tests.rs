@@ -428,3 +428,17 @@ fn what_lies_inside_lists_is_asked_for_too() {
         [&Unknown::Run("r".into()), &Unknown::Run("s".into()), &Unknown::LoggedModel("m-1".into())]
     );
 }
+
+#[test]
+fn a_request_names_its_host_once() {
+    for (sent, version, sound) in [
+        (&[("host", "a")][..], Version::HTTP_11, true),
+        (&[], Version::HTTP_11, false),
+        (&[("host", "a"), ("host", "a")], Version::HTTP_11, false),
+        (&[], Version::HTTP_2, true),
+        (&[("host", "a"), ("host", "b")], Version::HTTP_2, false),
+        (&[], Version::HTTP_10, true),
+    ] {
+        assert_eq!(refuse_hosts(&headers(sent), version).is_ok(), sound, "{sent:?} {version:?}");
+    }
+}
