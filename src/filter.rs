@@ -72,13 +72,16 @@ fn registrations(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize)
     }
 }
 
-/// A list that cannot be read shows nothing.
+/// A list that cannot be read shows nothing; one that is seen whole keeps its bytes.
 fn visible_registrations(text: &str, seen: Seen<'_>) -> String {
-    let mut kept = String::new();
-    match Raw::of_text(text).and_then(|list| visible(&mut kept, list, seen, as_written)) {
-        Ok(()) => kept,
-        Err(_) => "[]".to_owned(),
-    }
+    let kept = || {
+        let list = Raw::of_text(text)?;
+        let mut kept = String::new();
+        visible(&mut kept, list, seen, as_written)?;
+        let whole = Raw::of_text(&kept)?.items()?.len() == list.items()?.len();
+        Ok::<_, JsonError>(if whole { text.to_owned() } else { kept })
+    };
+    kept().unwrap_or_else(|_| "[]".to_owned())
 }
 
 fn versions(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Result<(), JsonError> {
@@ -178,6 +181,7 @@ mod tests {
                 r#"[{"name": "victim", "version": 1}, {"name": "mine", "version": 2}]"#,
                 r#"[{"name": "mine", "version": 2}]"#,
             ),
+            (r#"[{"name": "mine"}, {"name": "mine"}]"#, r#"[{"name": "mine"}, {"name": "mine"}]"#),
             (r#"[{"name": "victim", "version": 1}]"#, "[]"),
             ("victim", "[]"),
             (r#"[],"other":[{"name":"victim"}]"#, "[]"),
