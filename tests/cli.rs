@@ -1,0 +1,141 @@
+//! The program as a shell sees it: what it prints, and how it ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot begin must fail")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
+
+struct Site(TempDir);
+
+impl Site {
+    fn new() -> Self {
+        let site = Self(TempDir::new().unwrap());
+        for name in ["model.conf", "policy.csv", "decisions.tsv"] {
+            std::fs::copy(Path::new(POLICIES).join(name), site.0.path().join(name)).unwrap();
+        }
+        site
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let dir = self.0.path().display().to_string();
+        Command::new(env!("CARGO_BIN_EXE_sekisho"))
+            .args(arguments)
+            .env_clear()
+            .env("SEKISHO_POLICIES__DIR", dir)
+            .env("SEKISHO_SERVER__LISTEN", "127.0.0.1:0")
+            .env("SEKISHO_ADMIN__LISTEN", "127.0.0.1:0")
+            .env("SEKISHO_AUTH__HS256_SECRET", SECRET)
+            .envs(environment.iter().copied())
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn check(&self, arguments: &[&str], environment: &[(&str, &str)], code: i32, out: &str, err: &str) {
+        let done = self.run(arguments, environment);
+        let (stdout, stderr) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {stdout}{stderr}");
+        assert!(stdout.contains(out), "{arguments:?} printed {stdout:?}");
+        assert!(stderr.contains(err), "{arguments:?} complained {stderr:?}");
+        assert!(!stderr.contains(SECRET) && !stdout.contains(SECRET));
+    }
+}
+
+#[test]
+fn what_cannot_be_had_stops_the_start_with_a_sentence() {
+    let site = Site::new();
+    let serve = &["serve"][..];
+    site.check(serve, &[("SEKISHO_AUTH__HS256_SECRET", "hunter2")], 2, "", "the secret has 7 bytes");
+    site.check(serve, &[("SEKISHO_POLICIES__DIR", "nowhere")], 2, "", "nowhere/policy.csv: cannot be read");
+    site.check(serve, &[("SEKISHO_SERVER__LISTN", "x")], 2, "", "SEKISHO_SERVER__LISTEN");
+    site.check(&["serve", "--config", "none.toml"], &[], 2, "", "none.toml: ");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    site.check(serve, &[("SEKISHO_SERVER__LISTEN", &address)], 2, "", "cannot listen on");
+    site.write("policy.csv", "# nobody may do anything\n");
+    site.check(serve, &[], 2, "", "policy.csv");
+    let bare = Command::new(env!("CARGO_BIN_EXE_sekisho")).arg("serve").env_clear().output().unwrap();
+    assert_eq!(bare.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&bare.stderr).contains("no key to verify tokens with"));
+}
+
+#[test]
+fn check_names_every_mistake_and_ends_with_1() {
+    let site = Site::new();
+    site.check(&["check"], &[], 0, "ok\n", "");
+    site.write("sekisho.toml", "[server]\nlistn = 1\n[policys]\n[auth]\nmode = \"maybe\"\n");
+    let said = site.run(&["check", "--config", "sekisho.toml"], &[]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    for part in ["sekisho.toml:2: ", "sekisho.toml:3: ", "sekisho.toml:5: "] {
+        assert!(said.contains(part), "{said}");
+    }
+    site.write("decisions.tsv", "role:ml_engineer\tadmin\tserver\tallow\n");
+    site.check(&["check"], &[], 1, "decisions.tsv:1: ", "");
+    site.check(&["check", "--output", "json"], &[], 1, "\"ok\":false", "");
+}
+
+#[test]
+fn a_token_is_printed_alone_and_holds() {
+    let site = Site::new();
+    let issue = ["token", "issue", "--user", "ada", "--role", "ml_engineer", "--model-access", "iris"];
+    let token = String::from_utf8(site.run(&issue, &[]).stdout).unwrap();
+    assert_eq!(token.trim().split('.').count(), 3, "{token}");
+    assert_eq!(token.lines().count(), 1);
+    site.check(&["token", "inspect", token.trim()], &[], 0, "\"user_id\":\"ada\"", "");
+    let other = [("SEKISHO_AUTH__HS256_SECRET", "fedcba9876543210fedcba9876543210")];
+    site.check(&["token", "inspect", token.trim()], &other, 1, "verdict", "");
+    site.check(&["token", "inspect", "nonsense"], &[], 1, "verdict", "");
+    let only_ci = [("SEKISHO_AUTH__ROLES", "[\"ci\"]")];
+    site.check(&issue, &only_ci, 2, "", "may not vouch");
+    site.check(&["token", "issue", "--user", "ada", "--ttl", "soon"], &[], 2, "", "30m");
+}
+
+#[test]
+fn can_i_says_yes_or_no_and_why() {
+    let site = Site::new();
+    let ask = |object: &'static str| {
+        [
+            "policy",
+            "can-i",
+            "model_write",
+            object,
+            "--as",
+            "ada",
+            "--role",
+            "ml_engineer",
+            "--model-access",
+            "iris",
+        ]
+    };
+    site.check(&ask("model:iris"), &[], 0, "yes\npolicy.csv:", "");
+    site.check(&ask("model:iris2"), &[], 1, "no\nada may not model_write model:iris2", "");
+    site.check(&ask("nonsense"), &[], 2, "", "nonsense");
+    site.check(&["policy", "can-i", "fly", "server", "--as", "ada"], &[], 2, "", "model_write");
+}
+
+#[test]
+fn coverage_ends_with_1_for_an_unknown_route() {
+    let site = Site::new();
+    site.write("routes", "GET /health\nGET /api/2.0/mlflow/registered-models/get\n");
+    site.check(&["routes", "--coverage", "routes"], &[], 0, "2 in both, 0 unknown", "");
+    site.write("routes", "GET /api/2.0/mlflow/invented\n");
+    site.check(&["routes", "--coverage", "routes"], &[], 1, "GET /api/2.0/mlflow/invented", "");
+    site.check(&["routes", "--coverage", "none"], &[], 2, "", "cannot read none");
+    let said = site.run(&["routes", "--output", "json"], &[]);
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&said.stdout).unwrap();
+    assert!(rows.len() > 500);
+    for key in ["method", "path", "permission", "object", "access"] {
+        assert!(rows.iter().all(|row| row.get(key).is_some_and(serde_json::Value::is_string)), "{key}");
+    }
+}
