@@ -4,6 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A budget of waiting that is filled up again by every `floor` bytes: so neither a peer that says
@@ -57,6 +60,66 @@ impl Patience {
             alarm.as_mut().reset(now + self.left);
         }
         now
+    }
+}
+
+/// A body from hyper that is waited for with patience, and over for good once it has ended either way.
+#[derive(Debug)]
+pub struct Patient {
+    body: Incoming,
+    patience: Patience,
+    over: bool,
+}
+
+/// Why a body ended before its end.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The other side did not move.
+    Stalled,
+    /// It broke off, or its framing is not HTTP.
+    Broken(hyper::Error),
+}
+
+impl Patient {
+    /// Waits for each piece of `body` as [`Patience::new`] says.
+    #[must_use]
+    pub fn new(body: Incoming, allowed: Duration, floor: usize) -> Self {
+        let over = body.is_end_stream();
+        Self { body, patience: Patience::new(allowed, floor), over }
+    }
+
+    /// Whether nothing more comes.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// How much is still to come.
+    #[must_use]
+    pub fn size_hint(&self) -> SizeHint {
+        if self.over { SizeHint::with_exact(0) } else { self.body.size_hint() }
+    }
+
+    /// The next piece.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stopped>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.patience.moved(frame.data_ref().map_or(0, Bytes::len));
+                self.over = self.body.is_end_stream();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(ended) => {
+                self.over = true;
+                Poll::Ready(ended.map(|piece| piece.map_err(Stopped::Broken)))
+            }
+            Poll::Pending => self.patience.poll_spent(cx).map(|()| {
+                self.over = true;
+                Some(Err(Stopped::Stalled))
+            }),
+        }
     }
 }
 

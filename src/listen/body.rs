@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use super::activity::{Activity, InFlight};
 use super::streams::Flow;
-use crate::stall::Patience;
+use crate::stall::{Patient, Stopped};
 
 /// Bytes that fill the patience with a peer's body, or with its reading, up again.
 pub(super) const FLOOR: usize = 4096;
@@ -47,10 +47,8 @@ where
 /// A request's body, which fails when its sender stalls.
 #[derive(Debug)]
 pub struct Inbound {
-    body: Incoming,
-    patience: Patience,
+    body: Patient,
     activity: Arc<Activity>,
-    over: bool,
 }
 
 /// Why a request's body ended before its end. It is the caller's doing.
@@ -66,8 +64,7 @@ pub enum InboundError {
 
 impl Inbound {
     pub(super) fn new(body: Incoming, stall: Duration, activity: Arc<Activity>) -> Self {
-        let over = body.is_end_stream();
-        Self { body, patience: Patience::new(stall, FLOOR), activity, over }
+        Self { body: Patient::new(body, stall, FLOOR), activity }
     }
 }
 
@@ -80,43 +77,31 @@ impl Body for Inbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, InboundError>>> {
         let this = &mut *self;
-        if this.over {
-            return Poll::Ready(None);
-        }
-        match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.patience.moved(frame.data_ref().map_or(0, Bytes::len));
-                this.over = this.body.is_end_stream();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.over = true;
-                Poll::Ready(Some(Err(InboundError::Broken(error))))
-            }
-            Poll::Ready(None) => {
-                this.over = true;
-                Poll::Ready(None)
-            }
-            Poll::Pending => this.patience.poll_spent(cx).map(|()| {
-                this.over = true;
-                this.activity.leave_unread();
-                Some(Err(InboundError::Stalled))
-            }),
-        }
+        this.body.poll_piece(cx).map(|piece| {
+            piece.map(|piece| {
+                piece.map_err(|stopped| match stopped {
+                    Stopped::Broken(error) => InboundError::Broken(error),
+                    Stopped::Stalled => {
+                        this.activity.leave_unread();
+                        InboundError::Stalled
+                    }
+                })
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over
+        self.body.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.over { SizeHint::with_exact(0) } else { self.body.size_hint() }
+        self.body.size_hint()
     }
 }
 
 impl Drop for Inbound {
     fn drop(&mut self) {
-        if !self.over {
+        if !self.body.is_over() {
             self.activity.leave_unread();
         }
     }

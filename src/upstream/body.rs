@@ -15,7 +15,7 @@ use tokio::pin;
 use tokio::time::{Instant, timeout_at};
 
 use crate::listen::BoxError;
-use crate::stall::Patience;
+use crate::stall::{Patient, Stopped};
 
 /// A caller's body that is passed on as it comes.
 pub type CallerBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -220,9 +220,7 @@ impl Body for Sending {
 /// The body of MLflow's answer, which fails when MLflow stalls.
 #[derive(Debug)]
 pub struct Reply {
-    body: Incoming,
-    patience: Patience,
-    over: bool,
+    body: Patient,
 }
 
 /// Why an answer's body ended before its end. It is MLflow's doing.
@@ -238,8 +236,7 @@ pub enum ReplyError {
 
 impl Reply {
     pub(super) fn new(body: Incoming, stall: Duration) -> Self {
-        let over = body.is_end_stream();
-        Self { body, patience: Patience::new(stall, 0), over }
+        Self { body: Patient::new(body, stall, 0) }
     }
 }
 
@@ -251,32 +248,21 @@ impl Body for Reply {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
-        let this = &mut *self;
-        if this.over {
-            return Poll::Ready(None);
-        }
-        match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.patience.moved(frame.data_ref().map_or(0, Bytes::len));
-                this.over = this.body.is_end_stream();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(ended) => {
-                this.over = true;
-                Poll::Ready(ended.map(|piece| piece.map_err(ReplyError::Broken)))
-            }
-            Poll::Pending => this.patience.poll_spent(cx).map(|()| {
-                this.over = true;
-                Some(Err(ReplyError::Stalled))
-            }),
-        }
+        self.body.poll_piece(cx).map(|piece| {
+            piece.map(|piece| {
+                piece.map_err(|stopped| match stopped {
+                    Stopped::Stalled => ReplyError::Stalled,
+                    Stopped::Broken(error) => ReplyError::Broken(error),
+                })
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over
+        self.body.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.over { SizeHint::with_exact(0) } else { self.body.size_hint() }
+        self.body.size_hint()
     }
 }
