@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Request;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::admin::Health;
 use crate::audit::{Journal, Writer};
@@ -20,6 +20,7 @@ use crate::facts::Facts;
 use crate::limit::{self, Limits};
 use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::mistake::Mistake;
+use crate::ownership::Ownership;
 use crate::pipeline::Gate;
 use crate::ready::Ready;
 use crate::upstream::{self, AddressError, Upstream};
@@ -41,6 +42,10 @@ pub struct Settings {
     pub upstream: upstream::Settings,
     /// MLflow's `--static-prefix`.
     pub static_prefix: Option<String>,
+    /// Whether addresses are handed out that open files without sekisho.
+    pub presigned: bool,
+    /// Whether the registered versions are read as soon as MLflow answers, and not only when files are first asked for.
+    pub read_versions_at_start: bool,
     /// Requests in flight.
     pub limits: limit::Settings,
     /// How long a drain may take.
@@ -77,6 +82,7 @@ pub struct Bound {
     trigger: Trigger,
     drain: Drain,
     writer: Writer,
+    read_versions_at_start: bool,
 }
 
 /// Builds everything and takes every address, before anything is served: a taken port fails the start.
@@ -106,13 +112,16 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         limits: Limits::new(settings.limits),
         mlflow,
         facts: Facts::new(settings.static_prefix.as_deref()),
+        ownership: Ownership::default(),
+        presigned: settings.presigned,
         journal,
         clock,
         drain: drain.clone(),
         static_prefix: settings.static_prefix,
     });
     let policies = (settings.policies_dir, writer, standing);
-    Ok(Bound { data, admin, gate, health, policies, trigger, drain, writer: lines })
+    let read_versions_at_start = settings.read_versions_at_start;
+    Ok(Bound { data, admin, gate, health, policies, trigger, drain, writer: lines, read_versions_at_start })
 }
 
 impl Bound {
@@ -136,13 +145,17 @@ impl Bound {
         reload: mpsc::Receiver<()>,
         out: impl std::io::Write + Send + 'static,
     ) -> Drained {
-        let Self { data, admin, gate, health, policies, trigger, drain, writer } = self;
+        let Self { data, admin, gate, health, policies, trigger, drain, writer, read_versions_at_start } =
+            self;
         let lines = std::thread::spawn(move || writer.run(out));
         let (dir, policy_writer, standing) = policies;
         let end = drain.clone();
         let watched = drain.clone();
         drain.spawn(async move { watch(dir, policy_writer, standing, watched.started(), reload).await });
         drain.spawn(follow(Arc::clone(&gate), health.ready.clone(), end));
+        if read_versions_at_start {
+            drain.spawn(read_versions(Arc::clone(&gate), drain.clone()));
+        }
         let answer_health =
             move |request: Request<Inbound>, _: Peer| std::future::ready(health.answer(&request));
         drain.spawn(admin.serve(answer_health, drain.clone()));
@@ -183,6 +196,21 @@ async fn follow(gate: Arc<Gate>, ready: Ready, drain: Drain) {
             }
             (false, held) => latch = held,
             (true, None) => {}
+        }
+    }
+}
+
+/// Reads the registered versions once, so that nobody who asks for files waits for it.
+async fn read_versions(gate: Arc<Gate>, drain: Drain) {
+    let mut every = tokio::time::interval(PROBE_EVERY);
+    loop {
+        tokio::select! {
+            () = drain.started() => return,
+            _ = every.tick() => {}
+        }
+        match gate.ownership.catch_up(&gate.facts, &gate.mlflow).await {
+            Ok(()) => return info!(versions = gate.ownership.count(), "the registered versions are known"),
+            Err(error) => debug!(%error, "the registered versions are not known yet"),
         }
     }
 }

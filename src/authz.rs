@@ -105,6 +105,12 @@ impl Permit {
         }
     }
 
+    /// Whether the policy speaks of particular experiments, so that what holds for one need not hold for another.
+    #[must_use]
+    pub fn tells_experiments_apart(&self) -> bool {
+        self.policy.distinguishes_experiments()
+    }
+
     fn extend(&mut self, demands: Vec<Demand>) -> Result<(), Denied> {
         for demand in demands {
             match self.settings.judge(&self.policy, &self.principal, demand.permission, &demand.object) {

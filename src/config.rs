@@ -34,6 +34,8 @@ pub struct Config {
     pub auth: Auth,
     /// The folder of policy files; a relative path counts from the working directory.
     pub policies_dir: PathBuf,
+    /// Whether addresses are handed out that open files without sekisho.
+    pub presigned: bool,
     /// Health and metrics.
     pub admin_listen: SocketAddr,
     /// Keys that were set but belong to rooms that this version does not have yet: nothing obeys them.

@@ -1,19 +1,22 @@
 //! What MLflow knows and a request does not say: a run's experiment, a version's stage, whose files these are.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 
-use crate::govern::sources::Registered;
 use crate::upstream::{self, Order, OrderBody, Upstream, UpstreamError};
 
 /// Asks MLflow, and remembers what never changes.
 #[derive(Debug)]
 pub struct Facts {
     static_prefix: String,
-    /// A run, logged model or trace stays in its experiment for good.
-    experiments: Cache<String, String>,
+    /// A run or logged model stays where it is for good.
+    held: Cache<String, Arc<Held>>,
+    /// And so does a trace.
+    traces: Cache<String, String>,
 }
 
 /// Something that lies in an experiment, by its id.
@@ -25,6 +28,15 @@ pub enum Whose<'a> {
     LoggedModel(&'a str),
     /// A trace.
     Trace(&'a str),
+}
+
+/// Something that has files, by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A run.
+    Run(String),
+    /// A logged model.
+    LoggedModel(String),
 }
 
 /// Why a fact is not known.
@@ -39,18 +51,19 @@ pub enum FactError {
     /// MLflow's answer is not what its route answers with.
     #[error("mlflow's answer to a question of ours could not be read")]
     Unreadable(#[source] serde_json::Error),
-    /// More versions than are looked at for one decision.
-    #[error("more than {MOST_VERSIONS} versions share these files")]
-    TooMany,
 }
 
-/// A run, as far as its files go.
+/// A run or logged model, as far as its files go.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct Held {
     /// Its experiment.
     pub experiment: String,
     /// Where its files are.
     pub root: String,
+    /// The run that logged a logged model, if one did.
+    pub run: Option<String>,
+    /// A logged model's own name.
+    pub name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -60,22 +73,10 @@ struct Tag {
     value: String,
 }
 
-/// A logged model, as far as its files go.
-#[derive(Debug, PartialEq, Eq)]
-pub struct LoggedModel {
-    /// Its experiment.
-    pub experiment: String,
-    /// Where its files are.
-    pub root: String,
-    /// The run that logged it, if one did.
-    pub run: Option<String>,
-    /// The registered models that its tag `mlflow.modelVersions` names.
-    pub models: Vec<String>,
-}
-
 const ANSWER: usize = 16 * 1024 * 1024;
+/// By this MLflow's own log tells our questions from what is forwarded.
+const OURS: HeaderValue = HeaderValue::from_static(concat!("sekisho/", env!("CARGO_PKG_VERSION")));
 const REMEMBERED: usize = 100_000;
-const MOST_VERSIONS: usize = 10_000;
 
 impl Facts {
     /// Knows nothing yet. `static_prefix` is MLflow's own.
@@ -83,15 +84,35 @@ impl Facts {
     pub fn new(static_prefix: Option<&str>) -> Self {
         Self {
             static_prefix: static_prefix.unwrap_or_default().to_owned(),
-            experiments: Cache::new(REMEMBERED),
+            held: Cache::new(REMEMBERED),
+            traces: Cache::new(REMEMBERED),
         }
     }
 
-    /// A run, or nothing if MLflow has none of that id.
+    /// A run or logged model, deleted ones too, or nothing if MLflow has none of that id.
     ///
     /// # Errors
     /// MLflow could not be asked, or not understood.
-    pub async fn run(&self, mlflow: &Upstream, id: &str) -> Result<Option<Run>, FactError> {
+    pub async fn held(&self, mlflow: &Upstream, holder: &Holder) -> Result<Option<Arc<Held>>, FactError> {
+        let (key, id) = match holder {
+            Holder::Run(id) => (format!("run {id}"), id),
+            Holder::LoggedModel(id) => (format!("model {id}"), id),
+        };
+        if let Some(known) = self.held.get(&key) {
+            return Ok(Some(known));
+        }
+        let found = match holder {
+            Holder::Run(_) => self.run(mlflow, id).await?,
+            Holder::LoggedModel(_) => self.logged_model(mlflow, id).await?,
+        };
+        let found = found.map(Arc::new);
+        if let Some(held) = &found {
+            self.held.insert(key, Arc::clone(held));
+        }
+        Ok(found)
+    }
+
+    async fn run(&self, mlflow: &Upstream, id: &str) -> Result<Option<Held>, FactError> {
         #[derive(Deserialize)]
         struct Answer {
             run: Inner,
@@ -108,17 +129,13 @@ impl Facts {
         }
         let path = query("/api/2.0/mlflow/runs/get", &[("run_id", id), ("run_uuid", id)]);
         let answer: Option<Answer> = self.of_id(mlflow, id, &path).await?;
-        Ok(answer.map(|answer| Run {
-            experiment: answer.run.info.experiment_id,
-            root: answer.run.info.artifact_uri,
+        Ok(answer.map(|answer| {
+            let Info { experiment_id, artifact_uri } = answer.run.info;
+            Held { experiment: experiment_id, root: artifact_uri, run: None, name: None }
         }))
     }
 
-    /// A logged model, or nothing.
-    ///
-    /// # Errors
-    /// As [`Facts::run`].
-    pub async fn logged_model(&self, mlflow: &Upstream, id: &str) -> Result<Option<LoggedModel>, FactError> {
+    async fn logged_model(&self, mlflow: &Upstream, id: &str) -> Result<Option<Held>, FactError> {
         #[derive(Deserialize)]
         struct Answer {
             model: Inner,
@@ -133,46 +150,40 @@ impl Facts {
             #[serde(default)]
             artifact_uri: String,
             source_run_id: Option<String>,
-            #[serde(default)]
-            tags: Vec<Tag>,
+            name: Option<String>,
         }
         let mut path = String::from("/api/2.0/mlflow/logged-models/");
         crate::route::target::write_segment(&mut path, id);
+        path.push_str("?allow_deleted=true");
         let answer: Option<Answer> = self.of_id(mlflow, id, &path).await?;
         Ok(answer.map(|answer| {
-            let info = answer.model.info;
-            let named =
-                info.tags.iter().find(|tag| tag.key == "mlflow.modelVersions").map(|tag| tag.value.as_str());
-            let run = info.source_run_id.filter(|run| !run.is_empty());
-            LoggedModel { experiment: info.experiment_id, root: info.artifact_uri, run, models: names(named) }
+            let Info { experiment_id, artifact_uri, source_run_id, name } = answer.model.info;
+            let run = source_run_id.filter(|run| !run.is_empty());
+            Held { experiment: experiment_id, root: artifact_uri, run, name }
         }))
     }
 
     /// The experiment of a run, a logged model or a trace, or nothing if MLflow has none of that id.
     ///
     /// # Errors
-    /// As [`Facts::run`].
+    /// As [`Facts::held`].
     pub async fn experiment(
         &self,
         mlflow: &Upstream,
         whose: &Whose<'_>,
     ) -> Result<Option<String>, FactError> {
-        let key = format!("{whose:?}");
-        if let Some(known) = self.experiments.get(&key) {
-            return Ok(Some(known));
-        }
-        let found = match whose {
-            Whose::Run(id) => self.run(mlflow, id).await?.map(|run| run.experiment),
-            Whose::LoggedModel(id) => self.logged_model(mlflow, id).await?.map(|model| model.experiment),
-            Whose::Trace(id) => self.experiment_of_trace(mlflow, id).await?,
+        let holder = match whose {
+            Whose::Run(id) => Holder::Run((*id).to_owned()),
+            Whose::LoggedModel(id) => Holder::LoggedModel((*id).to_owned()),
+            Whose::Trace(id) => return self.experiment_of_trace(mlflow, id).await,
         };
-        if let Some(experiment) = &found {
-            self.experiments.insert(key, experiment.clone());
-        }
-        Ok(found)
+        Ok(self.held(mlflow, &holder).await?.map(|held| held.experiment.clone()))
     }
 
     async fn experiment_of_trace(&self, mlflow: &Upstream, id: &str) -> Result<Option<String>, FactError> {
+        if let Some(known) = self.traces.get(id) {
+            return Ok(Some(known));
+        }
         #[derive(Deserialize)]
         struct Answer {
             trace: Trace,
@@ -197,13 +208,17 @@ impl Facts {
         crate::route::target::write_segment(&mut path, id);
         let answer: Option<Answer> = self.of_id(mlflow, id, &path).await?;
         let location = answer.and_then(|answer| answer.trace.trace_info.trace_location.mlflow_experiment);
-        Ok(location.map(|experiment| experiment.experiment_id))
+        let found = location.map(|experiment| experiment.experiment_id);
+        if let Some(experiment) = &found {
+            self.traces.insert(id.to_owned(), experiment.clone());
+        }
+        Ok(found)
     }
 
     /// Whether a registered model is a prompt (`prompt/constants.py`), or nothing if there is none of that name.
     ///
     /// # Errors
-    /// As [`Facts::run`].
+    /// As [`Facts::held`].
     pub async fn is_prompt(&self, mlflow: &Upstream, model: &str) -> Result<Option<bool>, FactError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -224,7 +239,7 @@ impl Facts {
     /// MLflow's own stage of a version, or nothing.
     ///
     /// # Errors
-    /// As [`Facts::run`].
+    /// As [`Facts::held`].
     pub async fn stage(
         &self,
         mlflow: &Upstream,
@@ -242,52 +257,6 @@ impl Facts {
         let path = query("/api/2.0/mlflow/model-versions/get", &[("name", model), ("version", version)]);
         let answer: Option<Answer> = self.if_there(mlflow, &path).await?;
         Ok(answer.map(|answer| answer.model_version.current_stage))
-    }
-
-    /// Every version that MLflow's search finds by `filter`, prompts and models whose versions a prompt tag hides included.
-    ///
-    /// # Errors
-    /// As [`Facts::run`]; too many.
-    pub async fn versions(&self, mlflow: &Upstream, filter: &str) -> Result<Vec<Registered>, FactError> {
-        let prompts = format!("{filter} AND tags.`mlflow.prompt.is_prompt` = 'true'");
-        let mut found = self.pages(mlflow, filter).await?;
-        found.extend(self.pages(mlflow, &prompts).await?);
-        Ok(found)
-    }
-
-    async fn pages(&self, mlflow: &Upstream, filter: &str) -> Result<Vec<Registered>, FactError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(default)]
-            model_versions: Vec<Version>,
-            next_page_token: Option<String>,
-        }
-        #[derive(Deserialize)]
-        struct Version {
-            name: String,
-            #[serde(default)]
-            source: String,
-        }
-        let (mut found, mut token) = (Vec::new(), String::new());
-        loop {
-            let mut pairs = vec![("filter", filter), ("max_results", "1000")];
-            if !token.is_empty() {
-                pairs.push(("page_token", &token));
-            }
-            let path = query("/api/2.0/mlflow/model-versions/search", &pairs);
-            let answer: Answer = self.ask(mlflow, &path).await?;
-            let versions = answer.model_versions.into_iter();
-            found.extend(
-                versions.map(|version| Registered { model: version.name, source: Some(version.source) }),
-            );
-            if found.len() > MOST_VERSIONS {
-                return Err(FactError::TooMany);
-            }
-            match answer.next_page_token.filter(|next| !next.is_empty()) {
-                Some(next) => token = next,
-                None => return Ok(found),
-            }
-        }
     }
 
     /// What is there under an id that a caller wrote, or nothing: MLflow answers 404 to an id that it does not have, and 400 or
@@ -309,8 +278,11 @@ impl Facts {
         }
     }
 
-    /// What is there, or nothing for 404.
-    async fn if_there<A: serde::de::DeserializeOwned>(
+    /// What is there, or nothing for 404. `path` is canonical and without the static prefix.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn if_there<A: serde::de::DeserializeOwned>(
         &self,
         mlflow: &Upstream,
         path: &str,
@@ -321,7 +293,11 @@ impl Facts {
         }
     }
 
-    async fn ask<A: serde::de::DeserializeOwned>(
+    /// MLflow's answer to a GET of `path`, which must be there.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn ask<A: serde::de::DeserializeOwned>(
         &self,
         mlflow: &Upstream,
         path: &str,
@@ -345,7 +321,7 @@ impl Facts {
         let order = Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),
-            headers: HeaderMap::new(),
+            headers: HeaderMap::from_iter([(header::USER_AGENT, OURS)]),
             body: OrderBody::Empty,
             repeatable: true,
         };
@@ -364,14 +340,4 @@ impl Facts {
 pub fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     format!("{path}?{query}")
-}
-
-/// The names in MLflow's tag `mlflow.modelVersions`: a JSON list of `{"name", "version"}`.
-fn names(tag: Option<&str>) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Entry {
-        name: String,
-    }
-    let entries: Vec<Entry> = tag.and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default();
-    entries.into_iter().map(|entry| entry.name).collect()
 }

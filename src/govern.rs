@@ -23,6 +23,9 @@ pub enum Broken {
     /// A search by what the answer would not show.
     #[error("`mlflow.modelVersions` cannot be searched for")]
     HiddenTag,
+    /// An address that would open files to whoever holds it, past every rule.
+    #[error("addresses that open files without sekisho are not handed out here (`artifacts.presigned`)")]
+    Presigned,
     /// A source whose files cannot be told.
     #[error("`source` is refused: {0}")]
     Source(&'static str),

@@ -21,6 +21,7 @@ pub mod authz;
 pub mod govern;
 pub mod upstream;
 pub mod facts;
+pub mod ownership;
 pub mod aftermath;
 pub mod filter;
 pub mod audit;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod files;
 mod perform;
 
 use std::sync::Arc;
@@ -22,8 +23,9 @@ use crate::govern;
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::limit::{self, Limits, Slot};
 use crate::listen::{Inbound, Outbound, Peer};
+use crate::ownership::{Holding, Ownership};
 use crate::reject::Rejection;
-use crate::route::table::{Answer, Form};
+use crate::route::table::{Answer, Form, Rule};
 use crate::route::{self, Found, Misread, Operation};
 use crate::upstream::Upstream;
 
@@ -39,6 +41,10 @@ pub struct Gate {
     pub mlflow: Upstream,
     /// What MLflow knows and the request does not say.
     pub facts: Facts,
+    /// Whose files are whose.
+    pub ownership: Ownership,
+    /// Whether addresses are handed out that open files without sekisho (`artifacts.presigned`).
+    pub presigned: bool,
     /// Where requests are told about.
     pub journal: Journal,
     /// What time it is.
@@ -57,6 +63,7 @@ struct Passed {
     parts: Parts,
     stream: Option<Inbound>,
     peer: Peer,
+    holding: Holding,
 }
 
 impl Gate {
@@ -104,24 +111,32 @@ impl Gate {
             *graphql = Some(asked.root.clone());
         }
         let policy = self.authz.current();
-        let permit = self.permit(policy, who, &operation).await?;
+        let mut holding = Holding::Nothing;
+        let permit = self.permit(policy, who, &operation, &mut holding).await?;
         trail.note_permit(&permit, operation.found.row.access);
         if let route::Parameters::Message(message) = &mut operation.parameters {
             let found = &operation.found;
             govern::tags::keep_mlflows_own(found.row.path, found.param("tag_key"), message)?;
         }
-        let permit = self.govern(permit, &operation).await?;
-        Ok(Passed { slot, operation, permit, parts, stream, peer })
+        let permit = self.govern(permit, &operation, &mut holding).await?;
+        Ok(Passed { slot, operation, permit, parts, stream, peer, holding })
     }
 
     /// House rules: no I/O in the rules, what they must know is found out here.
-    async fn govern(&self, permit: Permit, operation: &Operation) -> Result<Permit, Rejection> {
+    async fn govern(
+        &self,
+        permit: Permit,
+        operation: &Operation,
+        holding: &mut Holding,
+    ) -> Result<Permit, Rejection> {
         let Some(message) = operation.message() else { return Ok(permit) };
         let row = operation.found.row;
         govern::tags::check(row.needs, row.path, message)?;
         match row.rule {
-            route::table::Rule::None => Ok(permit),
-            route::table::Rule::Source => self.source(permit, message).await,
+            Rule::None => Ok(permit),
+            Rule::Presigned if self.presigned => Ok(permit),
+            Rule::Presigned => Err(govern::Broken::Presigned.into()),
+            Rule::Source => self.source(permit, message, holding).await,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::govern::Broken;
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::limit::{BodyError, OverLimit};
 use crate::listen::{Outbound, full};
+use crate::principal::UserId;
 use crate::route::Misread;
 use crate::upstream::UpstreamError;
 
@@ -46,6 +47,17 @@ pub enum Rejection {
         /// What it was about, for the line of the request.
         found: Box<Denied>,
     },
+    /// The policy, about files: the sentence does not say whose they are, or whether they are anybody's.
+    #[error("{principal} may not do this: these files are in no run or model that is open to this principal")]
+    NotTheirs {
+        /// Who was refused.
+        principal: UserId,
+        /// What it was about, for the line of the request.
+        found: Box<Denied>,
+    },
+    /// An upload that was under way when its files were registered.
+    #[error("the upload was ended because its files are being registered")]
+    CutOff,
     /// A house rule.
     #[error(transparent)]
     Broken(#[from] Broken),
@@ -91,10 +103,9 @@ impl Rejection {
             Self::Misread(Misread::CrossSite) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Misread(_) | Self::Body(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
             Self::Broken(Broken::Source(_)) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
-            Self::Denied(_) | Self::Untold { .. } | Self::Broken(_) => {
+            Self::Denied(_) | Self::Untold { .. } | Self::NotTheirs { .. } | Self::Broken(_) => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
-            Self::Fact(FactError::TooMany) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Fact(FactError::Status(status)) if status.is_client_error() => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
@@ -111,7 +122,7 @@ impl Rejection {
                     face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
                 }
             },
-            Self::Adrift(_) => face(StatusCode::CONFLICT, "ABORTED"),
+            Self::Adrift(_) | Self::CutOff => face(StatusCode::CONFLICT, "ABORTED"),
             Self::Unreadable(_) => face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
         }
     }
@@ -123,7 +134,7 @@ impl Rejection {
             Self::Upstream(error) | Self::Adrift(error) | Self::Fact(FactError::Upstream(error)) => {
                 error.detail()
             }
-            Self::Untold { found, .. } => found.to_string(),
+            Self::Untold { found, .. } | Self::NotTheirs { found, .. } => found.to_string(),
             Self::OverLimit(_)
             | Self::Journal(_)
             | Self::Unauthenticated(_)
@@ -131,10 +142,9 @@ impl Rejection {
             | Self::Body(_)
             | Self::Denied(_)
             | Self::Broken(_)
+            | Self::CutOff
             | Self::Unreadable(_) => self.to_string(),
-            Self::Fact(FactError::Status(_) | FactError::Unreadable(_) | FactError::TooMany) => {
-                self.to_string()
-            }
+            Self::Fact(FactError::Status(_) | FactError::Unreadable(_)) => self.to_string(),
         }
     }
 
@@ -159,7 +169,9 @@ impl Rejection {
             | Self::Body(_)
             | Self::Denied(_)
             | Self::Untold { .. }
+            | Self::NotTheirs { .. }
             | Self::Broken(_)
+            | Self::CutOff
             | Self::Fact(_)
             | Self::Upstream(_)
             | Self::Unreadable(_) => self.to_string(),

@@ -59,9 +59,14 @@ def fresh_gate() -> Iterator[Gate]:
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[WatchedGate]:
-    """A gate for tests that ask what reached MLflow."""
+    """A gate for tests that ask what reached MLflow, with everything switched on."""
     need_binary()
-    with MlflowServer(LOGS) as server, Recorder(server.url) as wire, Sekisho(wire.url, LOGS) as sekisho:
+    everything = {"artifacts": {"presigned": True}}
+    with (
+        MlflowServer(LOGS) as server,
+        Recorder(server.url) as wire,
+        Sekisho(wire.url, LOGS, settings=everything) as sekisho,
+    ):
         yield WatchedGate(sekisho, server, wire)
 
 

@@ -22,7 +22,7 @@ const ROOMS: &[&[&str]] = &[
     &["authz"],
     &["govern", "upstream"],
     &["facts", "filter"],
-    &["aftermath"],
+    &["aftermath", "ownership"],
     &["audit"],
     &["reject"],
     &["pipeline"],

@@ -28,6 +28,7 @@ pub(super) struct Draft {
     pub(super) model_access_claim: Option<String>,
     pub(super) require_model_access: Option<bool>,
     pub(super) mode: Option<Mode>,
+    pub(super) presigned: Option<bool>,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) admin_listen: Option<SocketAddr>,
 }

@@ -25,7 +25,6 @@ pub(super) enum Slot {
     /// Of a room that this version does not have: checked, and nothing else.
     LaterText(fn(&str) -> Understood),
     LaterCount,
-    LaterFlag,
 }
 
 /// `Err` is the sentence for what is wrong with the value.
@@ -49,7 +48,7 @@ impl Key {
     pub fn kind(&self) -> &'static str {
         match self.slot {
             Slot::Text(_) | Slot::IssuerText(_) | Slot::LaterText(_) => "string",
-            Slot::Flag(_) | Slot::LaterFlag => "boolean",
+            Slot::Flag(_) => "boolean",
             Slot::IssuerTexts(_) => "list of strings",
             Slot::Issuers => "list of tables",
             Slot::LaterCount => "number",
@@ -63,7 +62,7 @@ impl Key {
             Slot::Text(_) | Slot::Flag(_) | Slot::IssuerText(_) | Slot::IssuerTexts(_) | Slot::Issuers => {
                 true
             }
-            Slot::LaterText(_) | Slot::LaterCount | Slot::LaterFlag => false,
+            Slot::LaterText(_) | Slot::LaterCount => false,
         }
     }
 
@@ -336,7 +335,7 @@ static KEYS: &[Key] = &[
     key(
         "artifacts.presigned",
         Some("false"),
-        Slot::LaterFlag,
+        Slot::Flag(|draft, flag| draft.presigned = Some(flag)),
         "whether presigned URLs of artifacts are handed out",
     ),
     key(

@@ -54,7 +54,6 @@ fn take(key: &Key, found: &Found<'_>, draft: &mut Draft) -> Result<(), String> {
         }
         Slot::LaterText(check) => check(found.text()?),
         Slot::LaterCount => found.count().map(|_| ()),
-        Slot::LaterFlag => found.flag().map(|_| ()),
         Slot::IssuerText(_) | Slot::IssuerTexts(_) | Slot::Issuers => Ok(()),
     }
 }
@@ -128,6 +127,7 @@ fn complete(draft: Draft, issuers: Vec<Issuer>, not_in_force: Vec<&'static str>)
             mode: draft.mode?,
         },
         policies_dir: draft.policies_dir?,
+        presigned: draft.presigned?,
         admin_listen: draft.admin_listen?,
         not_in_force,
     })

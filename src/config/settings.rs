@@ -43,6 +43,8 @@ impl Config {
             policies_dir: self.policies_dir,
             upstream,
             static_prefix: self.upstream.static_prefix,
+            presigned: self.presigned,
+            read_versions_at_start: true,
             limits: limit::Settings::default(),
             grace: GRACE,
         }

@@ -60,6 +60,7 @@ fn every_key_of_the_file_is_obeyed() {
         server.client_ca_file = "a"
         upstream = { url = "unix:/run/mlflow.sock", static_prefix = "/ml/flow" }
         policies.dir = "p"
+        artifacts.presigned = true
         admin.listen = "localhost:0"
         [auth]
         issuer = "i"
@@ -83,7 +84,7 @@ fn every_key_of_the_file_is_obeyed() {
          JwksUrl(Url { scheme: http, cannot_be_a_base: false, username: , password: None, host: \
          Some(Ipv6(::1)), port: Some(9), path: /keys, query: None, fragment: None }), users: [*@a.com, bob], \
          roles: [ci] }], user_claim: u, role_claim: realm_access.roles, model_access_claim: m, \
-         require_model_access: false, mode: Observe }, policies_dir: p, admin_listen: 127.0.0.1:0, not_in_force: [] }"
+         require_model_access: false, mode: Observe }, policies_dir: p, presigned: true, admin_listen: 127.0.0.1:0, not_in_force: [] }"
     );
 }
 

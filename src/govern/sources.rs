@@ -33,15 +33,6 @@ pub struct Files {
     pub path: String,
 }
 
-/// A version that exists, as far as its files go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registered {
-    /// The registered model.
-    pub model: String,
-    /// The version's source, as MLflow has it; nothing where it is not known, and may be any of the files.
-    pub source: Option<String>,
-}
-
 /// Reads the source of a request that creates a version.
 pub fn read(message: &Message) -> Result<Source, Broken> {
     if tags::is_prompt_source(message) {
@@ -62,7 +53,20 @@ pub fn read(message: &Message) -> Result<Source, Broken> {
     of_text(source)
 }
 
-fn of_text(source: &str) -> Result<Source, Broken> {
+/// The files that a registered version's source names, however it got there.
+#[must_use]
+pub fn area(source: &str) -> Source {
+    if tags::PROMPT_SOURCES.contains(&source) {
+        return Source::Prompt;
+    }
+    of_text(source).unwrap_or_else(|_| Source::Place(source.to_owned()))
+}
+
+/// Reads a source's text.
+///
+/// # Errors
+/// It has more than one meaning.
+pub fn of_text(source: &str) -> Result<Source, Broken> {
     let Some((scheme, rest)) = source.split_once(':') else { return place(source) };
     match scheme {
         "models" => models(rest),
@@ -139,10 +143,21 @@ fn place(source: &str) -> Result<Source, Broken> {
     Ok(Source::Place(source.to_owned()))
 }
 
+/// A place in the one spelling by which places are compared: without a slash at the end, and where they are on this
+/// server, without its name.
+#[must_use]
+pub fn plain(place: &str) -> String {
+    let place = place.trim_end_matches('/');
+    if let Some(named) = place.strip_prefix("mlflow-artifacts://") {
+        let below = named.find('/').and_then(|at| named.get(at..)).unwrap_or_default();
+        return format!("mlflow-artifacts:{below}");
+    }
+    place.trim_start_matches("file://").to_owned()
+}
+
 /// Where in a run's or logged model's files a place lies, if it lies in them.
 #[must_use]
 pub fn below_root(place: &str, root: &str) -> Option<String> {
-    let plain = |text: &str| text.trim_end_matches('/').trim_start_matches("file://").to_owned();
     let (place, root) = (plain(place), plain(root));
     if root.is_empty() {
         return None;
@@ -151,70 +166,6 @@ pub fn below_root(place: &str, root: &str) -> Option<String> {
         "" => Some(String::new()),
         rest => rest.strip_prefix('/').map(str::to_owned),
     }
-}
-
-/// May someone who may read the models that `readable` says register these files? `root` is where the files of the run or
-/// logged model that they belong to are.
-///
-/// Files that no version has are their experiment's, which the policy has decided. Of files that versions have, one
-/// version with all of them must be readable. A run's files may be those of a logged model that came from it, and then
-/// nothing tells them apart.
-pub fn may_register(
-    wanted: &Source,
-    root: &str,
-    registered: &[Registered],
-    readable: impl Fn(&str) -> bool,
-) -> Result<(), Broken> {
-    let theirs = |version: &Registered| version.source.as_deref().and_then(|text| named(text, wanted, root));
-    let mut overlapping =
-        registered.iter().filter(|version| overlaps(wanted, theirs(version).as_ref())).peekable();
-    if overlapping.peek().is_none()
-        || overlapping.any(|version| covers(theirs(version).as_ref(), wanted) && readable(&version.model))
-    {
-        return Ok(());
-    }
-    Err(Broken::SourceNotReadable)
-}
-
-/// What a version's source names; a place below the wanted files' root is told as they are.
-fn named(text: &str, wanted: &Source, root: &str) -> Option<Source> {
-    if tags::PROMPT_SOURCES.contains(&text) {
-        return Some(Source::Prompt);
-    }
-    let source = of_text(text).ok()?;
-    let Source::Place(place) = &source else { return Some(source) };
-    let below = |id: &str| below_root(place, root).map(|path| Files { id: id.to_owned(), path });
-    let known = match wanted {
-        Source::Run(files) => below(&files.id).map(Source::Run),
-        Source::LoggedModel(files) => below(&files.id).map(Source::LoggedModel),
-        Source::Prompt | Source::Version(_) | Source::Place(_) => None,
-    };
-    Some(known.unwrap_or(source))
-}
-
-fn overlaps(wanted: &Source, theirs: Option<&Source>) -> bool {
-    match (wanted, theirs) {
-        (Source::Run(ours), Some(Source::Run(theirs)))
-        | (Source::LoggedModel(ours), Some(Source::LoggedModel(theirs))) => {
-            ours.id == theirs.id && (within(&ours.path, &theirs.path) || within(&theirs.path, &ours.path))
-        }
-        (_, Some(Source::Prompt)) | (Source::Prompt, _) => false,
-        _ => true,
-    }
-}
-
-fn covers(theirs: Option<&Source>, wanted: &Source) -> bool {
-    match (theirs, wanted) {
-        (Some(Source::Run(theirs)), Source::Run(ours))
-        | (Some(Source::LoggedModel(theirs)), Source::LoggedModel(ours)) => {
-            theirs.id == ours.id && within(&ours.path, &theirs.path)
-        }
-        _ => false,
-    }
-}
-
-fn within(path: &str, root: &str) -> bool {
-    root.is_empty() || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether a text is an id as MLflow makes them, which no filter reads as anything else.
@@ -304,53 +255,11 @@ mod tests {
             ("s3://b/1/r/artifacts2", "s3://b/1/r/artifacts", None),
             ("/srv/r/artifacts/m", "file:///srv/r/artifacts", Some("m")),
             ("s3://other/1", "", None),
+            ("mlflow-artifacts://host:5000/1/r/artifacts/m", "mlflow-artifacts:/1/r/artifacts", Some("m")),
+            ("mlflow-artifacts:/1/r/artifacts", "mlflow-artifacts://host/1", Some("r/artifacts")),
         ] {
             assert_eq!(below_root(place, root).as_deref(), expected, "{place} in {root}");
         }
-    }
-
-    #[test]
-    fn files_of_a_hidden_model_cannot_be_registered_under_another_name() {
-        let version =
-            |model: &str, source: &str| Registered { model: model.into(), source: Some(source.into()) };
-        let readable = |model: &str| model == "mine";
-        let wanted = |text: &str| source(text).expect("a sound source");
-        let may = |text: &str, registered: &[Registered]| {
-            may_register(&wanted(text), "s3://b/1/r/artifacts", registered, readable).is_ok()
-        };
-        assert!(may("runs:/r/model", &[]), "nobody's files but the experiment's");
-        assert!(!may("runs:/r/model", &[version("victim", "runs:/r/model")]));
-        assert!(!may("runs:/r/model/data", &[version("victim", "runs:/r/model")]), "a part of them");
-        assert!(!may("runs:/r", &[version("victim", "runs:/r/model")]), "more than them");
-        assert!(
-            may("runs:/r/model2", &[version("victim", "runs:/r/model")]),
-            "a twin prefix is another folder"
-        );
-        assert!(
-            !may("runs:/r/model", &[version("victim", "mlflow-artifacts:/1/r/artifacts/model")]),
-            "the other spelling"
-        );
-        assert!(!may("mlflow-artifacts:/1/models/m-0f/artifacts", &[version("victim", "models:/m-0f")]));
-        assert!(
-            may("runs:/r/model", &[version("victim", "runs:/r/model"), version("mine", "runs:/r/model")]),
-            "one suffices"
-        );
-        assert!(!may(
-            "runs:/r/model",
-            &[version("victim", "runs:/r/model"), version("mine", "runs:/r/other")]
-        ));
-        assert!(!may(
-            "runs:/r/model",
-            &[version("victim", "models:/m-0f"), version("mine", "runs:/r/other")]
-        ));
-        let place = version("mine", "s3://b/1/r/artifacts/model");
-        assert!(may("runs:/r/model", std::slice::from_ref(&place)), "the same files by their place");
-        assert!(!may("runs:/r/model", &[version("victim", "s3://b/1/r/artifacts/model")]));
-        assert!(may("runs:/r/other", &[version("victim", "s3://b/1/r/artifacts/model")]));
-        assert!(may("runs:/r/model", &[version("victim", "dummy-source")]), "a prompt has no files");
-        let rumour = |model: &str| Registered { model: model.into(), source: None };
-        assert!(!may("models:/m-0f", &[rumour("mine")]), "what a tag says proves nothing");
-        assert!(may("models:/m-0f", &[rumour("victim"), version("mine", "models:/m-0f")]));
     }
 
     #[test]

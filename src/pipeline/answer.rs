@@ -93,7 +93,7 @@ pub(super) fn refuse(
     if let Rejection::Denied(denied) = rejection {
         trail.note_denied(denied);
     }
-    if let Rejection::Untold { found, .. } = rejection {
+    if let Rejection::Untold { found, .. } | Rejection::NotTheirs { found, .. } = rejection {
         trail.note_denied(found);
     }
     trail.note_refusal(rejection.detail());

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::authz::{Denied, Permit, PolicySet};
-use crate::facts::{FactError, Whose};
+use crate::facts::{FactError, Held, Holder, Whose};
 use crate::govern::Broken;
-use crate::govern::sources::{self, Files, Registered, Source};
+use crate::govern::sources::{self, Files, Source};
 use crate::operation::{Demand, Object, Permission, house_stage};
+use crate::ownership::{Holding, Overlap, PATIENCE, Wanted};
 use crate::principal::Principal;
 use crate::reject::Rejection;
 use crate::route::Operation;
@@ -23,6 +24,7 @@ impl Gate {
         policy: Arc<PolicySet>,
         who: Arc<Principal>,
         operation: &Operation,
+        holding: &mut Holding,
     ) -> Result<Permit, Rejection> {
         let demands = &operation.demands;
         let needs = operation.found.row.needs;
@@ -30,9 +32,10 @@ impl Gate {
             return Ok(self.authz.welcome(policy, who));
         }
         let tells_apart = policy.distinguishes_experiments();
-        let (at_once, later): (Vec<_>, Vec<_>) = demands
-            .pending
-            .iter()
+        let (files, pending): (Vec<_>, Vec<_>) =
+            demands.pending.iter().partition(|pending| matches!(pending.unknown, Unknown::Files(..)));
+        let (at_once, later): (Vec<_>, Vec<_>) = pending
+            .into_iter()
             .partition(|pending| !tells_apart && !matches!(pending.unknown, Unknown::StageLeft(..)));
         let mut everywhere: Vec<Permission> = at_once.iter().map(|pending| pending.permission).collect();
         everywhere.sort_unstable();
@@ -42,13 +45,18 @@ impl Gate {
             everywhere.into_iter().map(|permission| Demand::new(permission, Object::EveryExperiment)),
         );
         let (same_policy, same_who) = (Arc::clone(&policy), Arc::clone(&who));
-        let decided = if first.is_empty() {
-            self.authz.decide(policy, who, self.found_out(later).await?)
-        } else {
-            let permit = self.authz.decide(policy, who, first)?;
-            permit.and(self.found_out(later).await?)
+        let decided = match (first.is_empty(), later.is_empty(), files.is_empty()) {
+            (true, true, false) => Ok(self.authz.welcome(policy, who)),
+            (true, _, _) => self.authz.decide(policy, who, self.found_out(later).await?),
+            (false, _, _) => self.authz.decide(policy, who, first)?.and(self.found_out(later).await?),
         };
-        decided.map_err(|found| self.untold(same_policy, same_who, found))
+        let mut permit = decided.map_err(|found| self.untold(same_policy, same_who, found))?;
+        for Pending { permission, unknown } in files {
+            if let Unknown::Files(address, deed) = unknown {
+                permit = self.files(permit, *permission, address, *deed, holding).await?;
+            }
+        }
+        Ok(permit)
     }
 
     /// A refusal about an experiment that was found out is told as one about a run that MLflow does not have: else whoever
@@ -79,6 +87,7 @@ impl Gate {
                         None => continue,
                     }
                 }
+                Unknown::Files(..) => continue,
             };
             let demand = Demand::new(*permission, object);
             if !demands.contains(&demand) {
@@ -94,8 +103,13 @@ impl Gate {
         Ok(id.as_deref().map_or(Object::EveryExperiment, experiment))
     }
 
-    /// Whether the caller may register the files that a new version's source names.
-    pub(super) async fn source(&self, permit: Permit, message: &Message) -> Result<Permit, Rejection> {
+    /// Whether the caller may register the files that a new version's source names. Nobody changes them meanwhile.
+    pub(super) async fn source(
+        &self,
+        permit: Permit,
+        message: &Message,
+        holding: &mut Holding,
+    ) -> Result<Permit, Rejection> {
         match sources::read(message)? {
             Source::Prompt => match message.text("name") {
                 Some(name) if self.facts.is_prompt(&self.mlflow, name).await? == Some(false) => {
@@ -107,83 +121,109 @@ impl Gate {
                 let demand = Demand::new(Permission::ModelRead, Object::Model(model.into()));
                 permit.and(vec![demand]).map_err(|_| Broken::SourceNotReadable.into())
             }
-            Source::Run(files) => self.run_files(permit, files).await,
-            Source::LoggedModel(files) => self.logged_model_files(permit, message, files).await,
-            Source::Place(place) => self.place(permit, message, &place).await,
+            Source::Run(files) => self.run_files(permit, files, holding).await,
+            Source::LoggedModel(files) => self.logged_model_files(permit, message, files, holding).await,
+            Source::Place(place) => self.place(permit, message, &place, holding).await,
         }
     }
 
-    async fn run_files(&self, permit: Permit, files: Files) -> Result<Permit, Rejection> {
-        let run = self.facts.run(&self.mlflow, &files.id).await?.ok_or(Broken::SourceNotReadable)?;
-        let permit = self.readable_experiment(permit, &run.experiment)?;
-        let id = &files.id;
-        let mut registered = self.facts.versions(&self.mlflow, &format!("run_id = '{id}'")).await?;
-        registered.extend(
-            self.facts.versions(&self.mlflow, &format!("source_path LIKE '%{id}/artifacts%'")).await?,
-        );
-        may_register(permit, &Source::Run(files), &run.root, &registered)
+    async fn run_files(
+        &self,
+        permit: Permit,
+        files: Files,
+        holding: &mut Holding,
+    ) -> Result<Permit, Rejection> {
+        let (permit, wanted) = self.source_of(permit, Holder::Run(files.id), &files.path, holding).await?;
+        self.may_register(&permit, &wanted)?;
+        for model in self.ownership.by_another_name(&self.facts, &self.mlflow, &wanted).await? {
+            self.may_register(&permit, &model)?;
+        }
+        Ok(permit)
     }
 
-    /// The versions are looked for by the logged model's id and by its run. What its tag says is heard as well, but anyone
-    /// who writes to the experiment may have written it: it can only refuse.
     async fn logged_model_files(
         &self,
         permit: Permit,
         message: &Message,
         files: Files,
+        holding: &mut Holding,
     ) -> Result<Permit, Rejection> {
-        let model =
-            self.facts.logged_model(&self.mlflow, &files.id).await?.ok_or(Broken::SourceNotReadable)?;
-        let permit = self.readable_experiment(permit, &model.experiment)?;
-        if message.text("run_id").is_some_and(|run| model.run.as_deref() != Some(run)) {
+        let holder = Holder::LoggedModel(files.id);
+        let (permit, wanted) = self.source_of(permit, holder, &files.path, holding).await?;
+        if message.text("run_id").is_some_and(|run| wanted.run.as_deref() != Some(run)) {
             return Err(Broken::Source("`run_id` is not the run that its logged model came from").into());
         }
-        let by_id = format!("source_path LIKE '%{}%'", files.id);
-        let mut registered = self.facts.versions(&self.mlflow, &by_id).await?;
-        if let Some(run) = model.run.filter(|run| run.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
-            registered.extend(self.facts.versions(&self.mlflow, &format!("run_id = '{run}'")).await?);
+        self.may_register(&permit, &wanted)?;
+        Ok(permit)
+    }
+
+    /// The files of a source in an experiment that the caller may read. Behind their doors the caller is alone, and
+    /// whatever was registered of them before is known.
+    async fn source_of(
+        &self,
+        permit: Permit,
+        holder: Holder,
+        path: &str,
+        holding: &mut Holding,
+    ) -> Result<(Permit, Wanted), Rejection> {
+        let held = self.facts.held(&self.mlflow, &holder).await?.ok_or(Broken::SourceNotReadable)?;
+        let permit = Self::readable_experiment(permit, &held)?;
+        let (Holder::Run(id) | Holder::LoggedModel(id)) = &holder;
+        *holding = Holding::Alone(self.ownership.doors.have_alone(&[id], PATIENCE).await);
+        self.ownership.catch_up(&self.facts, &self.mlflow).await?;
+        Ok((permit, Wanted::of(holder, &held, path)))
+    }
+
+    /// Files that no version has are their experiment's, which has been decided. Of files that versions have, one version
+    /// with all of them must be readable.
+    fn may_register(&self, permit: &Permit, wanted: &Wanted) -> Result<(), Broken> {
+        let readable = |model: &str| permit.covers(Permission::ModelRead, &Object::Model(model.into()));
+        let registered = self.ownership.known(wanted);
+        let open = |overlap: &Overlap| overlap.zone.of_all && readable(&overlap.registration.model);
+        if registered.is_empty() || registered.iter().any(open) {
+            Ok(())
+        } else {
+            Err(Broken::SourceNotReadable)
         }
-        registered.extend(model.models.into_iter().map(|model| Registered { model, source: None }));
-        may_register(permit, &Source::LoggedModel(files), &model.root, &registered)
     }
 
     /// A place in a store must lie inside the artifact root of the logged model or run that the request names: MLflow takes
     /// `s3:` and unknown schemes with no owner at all (`handlers.py` `_validate_source_model`).
-    async fn place(&self, permit: Permit, message: &Message, place: &str) -> Result<Permit, Rejection> {
+    async fn place(
+        &self,
+        permit: Permit,
+        message: &Message,
+        place: &str,
+        holding: &mut Holding,
+    ) -> Result<Permit, Rejection> {
         let foreign =
             Broken::Source("it lies in none of the run's or logged model's files that the request names");
         if let Some(id) = message.text("model_id") {
-            let known = sources::is_logged_model(id);
-            let model = if known { self.facts.logged_model(&self.mlflow, id).await? } else { None };
-            return match model.and_then(|model| sources::below_root(place, &model.root)) {
+            let holder = sources::is_logged_model(id).then(|| Holder::LoggedModel(id.to_owned()));
+            return match self.path_below(place, holder).await? {
                 Some(path) => {
-                    self.logged_model_files(permit, message, Files { id: id.to_owned(), path }).await
+                    let files = Files { id: id.to_owned(), path };
+                    self.logged_model_files(permit, message, files, holding).await
                 }
                 None => Err(foreign.into()),
             };
         }
-        if let Some(id) = message.text("run_id").filter(|id| sources::is_id(id)) {
-            let run = self.facts.run(&self.mlflow, id).await?;
-            if let Some(path) = run.and_then(|run| sources::below_root(place, &run.root)) {
-                return self.run_files(permit, Files { id: id.to_owned(), path }).await;
-            }
+        if let Some(id) = message.text("run_id").filter(|id| sources::is_id(id))
+            && let Some(path) = self.path_below(place, Some(Holder::Run(id.to_owned()))).await?
+        {
+            return self.run_files(permit, Files { id: id.to_owned(), path }, holding).await;
         }
         Err(foreign.into())
     }
 
-    fn readable_experiment(&self, permit: Permit, id: &str) -> Result<Permit, Rejection> {
-        let demand = Demand::new(Permission::TrackingRead, experiment(id));
+    async fn path_below(&self, place: &str, holder: Option<Holder>) -> Result<Option<String>, FactError> {
+        let Some(holder) = holder else { return Ok(None) };
+        let held = self.facts.held(&self.mlflow, &holder).await?;
+        Ok(held.and_then(|held| sources::below_root(place, &held.root)))
+    }
+
+    fn readable_experiment(permit: Permit, held: &Held) -> Result<Permit, Rejection> {
+        let demand = Demand::new(Permission::TrackingRead, experiment(&held.experiment));
         permit.and(vec![demand]).map_err(|_| Broken::SourceNotReadable.into())
     }
-}
-
-fn may_register(
-    permit: Permit,
-    wanted: &Source,
-    root: &str,
-    registered: &[Registered],
-) -> Result<Permit, Rejection> {
-    let readable = |model: &str| permit.covers(Permission::ModelRead, &Object::Model(model.into()));
-    sources::may_register(wanted, root, registered, readable)?;
-    Ok(permit)
 }

@@ -43,7 +43,7 @@ impl Gate {
     async fn read(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let head = passed.operation.found.head;
         let graphql = answer::root_of(&passed.operation);
-        let Passed { slot, operation, permit, parts, stream, peer } = passed;
+        let Passed { slot, operation, permit, parts, stream, peer, .. } = passed;
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let answered = match self.mlflow.send(order).await {
             Ok(response) => {
@@ -69,15 +69,21 @@ impl Gate {
 
     /// From here on the caller may go: the write ends, and is told about.
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
-        let Passed { slot, operation, permit, parts, stream, peer } = passed;
+        let Passed { slot, operation, permit, parts, stream, peer, holding } = passed;
         let begun = self.clock.now();
+        let streams = stream.is_some();
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
-        let done = match self.mlflow.send(order).await {
-            Ok(response) => {
-                trail.note_upstream(response.status());
-                whole(response).await
+        let sent = async {
+            let response = self.mlflow.send(order).await?;
+            trail.note_upstream(response.status());
+            whole(response).await
+        };
+        let done = tokio::select! {
+            done = sent => done,
+            () = holding.cut(), if streams => {
+                trail.note_outcome(Outcome::Unknown);
+                return answer::fail(&Rejection::CutOff, trail, None);
             }
-            Err(error) => Err(error),
         };
         let done = match done {
             Err(error) if may_have_happened(&error) => self.look_for(&operation, begun, error).await,
@@ -88,6 +94,9 @@ impl Gate {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
+                if let (true, Some(message)) = (status.is_success(), operation.message()) {
+                    self.ownership.heard(operation.found.row.path, message);
+                }
                 let body = if status.is_success() {
                     parts.headers.remove(CONTENT_LENGTH);
                     full(answer::filtered_write(body, operation.found.row.answer, &permit))

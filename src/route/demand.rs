@@ -7,10 +7,9 @@ use http::HeaderMap;
 use crate::operation::{Demand, Object, Permission, house_stage};
 
 use super::Misread;
-use super::artifact_path;
 use super::find::Found;
 use super::message::Message;
-use super::table::{Need, Target};
+use super::table::{Deed, Need, Target, Where};
 
 /// A permission on something whose object the request does not name. MLflow must be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +31,19 @@ pub enum Unknown {
     Trace(String),
     /// The stage in which a version is now: model and version.
     StageLeft(String, String),
+    /// Whose files these are, and what is done to them.
+    Files(Address, Deed),
+}
+
+/// Files as a request names them. An empty path is all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A path of the artifact store.
+    Store(String),
+    /// A run, and a path among its files.
+    Run(String, String),
+    /// A logged model, and a path among its files.
+    LoggedModel(String, String),
 }
 
 /// What an operation demands: at once, and after asking.
@@ -68,8 +80,7 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
         | Need::Tag
         | Need::Tags
         | Need::Transition
-        | Need::Listing(..)
-        | Need::Tree(..)
+        | Need::Files(..)
         | Need::AdminIf(_)
         | Need::Graphql => None,
     });
@@ -122,14 +133,10 @@ impl Demands {
                     self.push(Permission::Admin, Object::Server);
                 }
             }
-            Need::Listing(permission, field) => match parts.text(field) {
-                None => self.push(Permission::Admin, Object::Server),
-                Some(path) => self.push(permission, file(path)),
-            },
-            Need::Tree(permission, field) => match parts.required(field)? {
-                path if path.contains('/') => self.push(permission, file(path)),
-                _ => self.push(Permission::Admin, Object::Server),
-            },
+            Need::Files(permission, place, deed) => {
+                let unknown = Unknown::Files(parts.address(place)?, deed);
+                self.pending.push(Pending { permission, unknown });
+            }
         }
         Ok(())
     }
@@ -147,7 +154,6 @@ impl Demands {
             Target::Everywhere => self.push(permission, Object::EveryExperiment),
             Target::Experiment(field) => self.experiments(permission, parts.text(field)),
             Target::Experiments(field) => self.experiments(permission, message.texts(field)),
-            Target::File(field) => self.push(permission, file(parts.required(field)?)),
             Target::SpansHeader => {
                 let mut sent = parts.headers.get_all(EXPERIMENT_HEADER).iter();
                 match (sent.next().map(http::HeaderValue::to_str), sent.next()) {
@@ -161,10 +167,7 @@ impl Demands {
                     _ => return Err(Misread::Header(RUN_HEADER)),
                 }
             }
-            Target::Run => {
-                let id = parts.text("run_id").or(parts.text("run_uuid"));
-                self.ask(permission, id, Unknown::Run);
-            }
+            Target::Run => self.ask(permission, parts.run(), Unknown::Run),
             Target::Runs(field) => self.ask(permission, message.texts(field), Unknown::Run),
             Target::LoggedModel(field) => self.ask(permission, parts.text(field), Unknown::LoggedModel),
             Target::Trace(field) => self.ask(permission, parts.text(field), Unknown::Trace),
@@ -253,6 +256,33 @@ impl<'a> Parts<'a> {
         self.text(field).ok_or(Misread::Missing(field))
     }
 
+    fn run(&self) -> Option<&'a str> {
+        self.text("run_id").or(self.text("run_uuid"))
+    }
+
+    /// The address of files; whose they are must be said, which of them need not be.
+    fn address(&self, place: Where) -> Result<Address, Misread> {
+        let path = |field| self.text(field).unwrap_or_default().to_owned();
+        let run = || self.run().map(str::to_owned).ok_or(Misread::Missing("run_id"));
+        let model = || self.required("model_id").map(str::to_owned);
+        Ok(match place {
+            Where::Store(field) => Address::Store(path(field)),
+            Where::Part(folder, field) => {
+                let name = self.required(field)?;
+                Address::Store(format!("{}/{}", path(folder), name.rsplit('/').next().unwrap_or(name)))
+            }
+            Where::Run(field) => Address::Run(run()?, path(field)),
+            Where::LoggedModel(field) => Address::LoggedModel(model()?, path(field)),
+            Where::Either(field) => match (self.run(), self.text("model_id")) {
+                (Some(_), Some(_)) => return Err(Misread::Disagree("model_id".to_owned())),
+                (None, Some(id)) => Address::LoggedModel(id.to_owned(), path(field)),
+                (_, None) => Address::Run(run()?, path(field)),
+            },
+            Where::WholeRun => Address::Run(run()?, String::new()),
+            Where::WholeModel => Address::LoggedModel(model()?, String::new()),
+        })
+    }
+
     fn model(&self, field: &'static str) -> Result<&'a str, Misread> {
         let name = self.required(field)?;
         if name.chars().any(char::is_control) || name == "." || name == ".." {
@@ -269,8 +299,4 @@ pub fn experiment(id: &str) -> Object {
         && id.len() <= 64
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if plain { Object::Experiment(id.into()) } else { Object::EveryExperiment }
-}
-
-fn file(path: &str) -> Object {
-    artifact_path::experiment(path).map_or(Object::EveryExperiment, experiment)
 }

@@ -131,10 +131,8 @@ pub enum Need {
     Tags,
     /// `stage_transition` on the stage that is entered, the one that is left and those that are archived on the way.
     Transition,
-    /// Admin if the artifact path is empty (the whole tree), else the permission on the path's experiment.
-    Listing(Permission, &'static str),
-    /// Admin if the artifact path has one segment (an experiment), else the permission on the path's experiment.
-    Tree(Permission, &'static str),
+    /// Something done to files: their experiment's permission, or what their owner's model asks for.
+    Files(Permission, Where, Deed),
     /// Admin if the field is there.
     AdminIf(&'static str),
     /// Found in the document.
@@ -172,14 +170,45 @@ pub enum Target {
     Locations,
     /// That in the trace that is started.
     StartedTrace,
-    /// That of the artifact path in a field.
-    File(&'static str),
     /// The experiment in the header `x-mlflow-experiment-id`, and that of the run in `x-mlflow-run-id`.
     SpansHeader,
     /// Experiments in general, or one that the request does not name.
     Everywhere,
     /// The server.
     Server,
+}
+
+/// What is done to files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deed {
+    /// Their bytes are read.
+    Read,
+    /// A folder's names and sizes are read.
+    List,
+    /// They are written.
+    Write,
+    /// They are deleted, whole folders too.
+    Delete,
+}
+
+/// Where the address of files is read. A field that is left out is an empty path: all files there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// The artifact path in a field.
+    Store(&'static str),
+    /// The folder in the first field, and the last segment of the path in the second (`artifact_router.py`
+    /// `_get_multipart_artifact_path` and its kin).
+    Part(&'static str, &'static str),
+    /// The path in a field, among the files of the run in `run_id` or `run_uuid`.
+    Run(&'static str),
+    /// The path in a field, among the files of the logged model in `model_id`.
+    LoggedModel(&'static str),
+    /// The path in a field, among the files of the logged model or run that is named.
+    Either(&'static str),
+    /// All files of the run.
+    WholeRun,
+    /// All files of the logged model.
+    WholeModel,
 }
 
 /// What is done to MLflow's answer.
@@ -208,6 +237,8 @@ pub enum Rule {
     None,
     /// The source of the version that is created.
     Source,
+    /// An address in a store that opens files without sekisho.
+    Presigned,
 }
 
 /// A route.
@@ -286,6 +317,10 @@ const fn on(permission: Permission, target: Target) -> Need {
     Need::On(permission, target)
 }
 
+const fn files(permission: Permission, place: Where, deed: Deed) -> Need {
+    Need::Files(permission, place, deed)
+}
+
 const ADMIN: &[Need] = &[on(Permission::Admin, Target::Server)];
 const SIGNED_IN: &[Need] = &[Need::SignedIn];
 
@@ -298,7 +333,9 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 
 /// What the tables are written with.
 mod words {
-    pub(super) use super::{ADMIN, Answer, Base::*, Form::*, Need, Row, Rule, SIGNED_IN, Target::*, on, row};
+    pub(super) use super::{
+        ADMIN, Answer, Base::*, Deed, Form::*, Need, Row, Rule, SIGNED_IN, Target::*, Where, files, on, row,
+    };
     pub(super) use crate::operation::{Access::*, Permission::*};
     pub(super) const GET: super::Verb = super::Verb::Get;
     pub(super) const POST: super::Verb = super::Verb::Post;
@@ -339,7 +376,7 @@ mod tests {
         use Permission::{AuditRead, MetadataRead, ModelRead, TrackingRead};
         for row in rows() {
             let reads = row.needs.iter().all(|need| match need {
-                Need::On(permission, _) | Need::Listing(permission, _) | Need::Tree(permission, _) => {
+                Need::On(permission, _) | Need::Files(permission, ..) => {
                     matches!(permission, MetadataRead | ModelRead | TrackingRead | AuditRead)
                 }
                 Need::Graphql => true,

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::operation::{Demand, Object, Permission};
-use demand::{Pending, Unknown};
+use Permission::{TrackingDelete, TrackingRead, TrackingWrite};
+use demand::{Address, Pending, Unknown};
 use http::HeaderValue;
+use table::Deed;
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
@@ -100,10 +102,7 @@ fn a_request_is_sent_on_as_it_was_understood() {
         "PUT",
         "/api/2.0/mlflow-artifacts/artifacts/7/r/artifacts/a%20b",
         "",
-        Ok((
-            "PUT /api/2.0/mlflow-artifacts/artifacts/7/r/artifacts/a%20b …",
-            &["tracking_write experiment:7"],
-        )),
+        Ok(("PUT /api/2.0/mlflow-artifacts/artifacts/7/r/artifacts/a%20b …", &[])),
     );
 }
 
@@ -184,38 +183,100 @@ fn workspaces_are_refused_and_an_empty_header_is_not_one() {
     }
 }
 
+#[track_caller]
+fn names_files(method: &str, target: &str, body: &str, permission: Permission, address: Address, deed: Deed) {
+    let operation = classify(method, target, body).expect(target);
+    let unknown = Unknown::Files(address, deed);
+    assert_eq!(operation.demands.pending, [Pending { permission, unknown }], "{target}");
+    assert_eq!(operation.demands.at_once, [], "{target}");
+}
+
+const STORE: &str = "/api/2.0/mlflow-artifacts";
+const PAGE: &str = "/ajax-api/2.0/mlflow";
+
 #[test]
-fn whole_trees_are_the_admins() {
-    check(
-        "GET",
-        "/api/2.0/mlflow-artifacts/artifacts",
-        "",
-        Ok(("GET /api/2.0/mlflow-artifacts/artifacts", &["admin server"])),
-    );
-    check(
-        "GET",
-        "/api/2.0/mlflow-artifacts/artifacts?path=",
-        "",
-        Ok(("GET /api/2.0/mlflow-artifacts/artifacts?path=", &["admin server"])),
-    );
-    check(
-        "GET",
-        "/api/2.0/mlflow-artifacts/artifacts?path=1/r",
-        "",
-        Ok(("GET /api/2.0/mlflow-artifacts/artifacts?path=1%2Fr", &["tracking_read experiment:1"])),
-    );
-    check(
-        "DELETE",
-        "/api/2.0/mlflow-artifacts/artifacts/1",
-        "",
-        Ok(("DELETE /api/2.0/mlflow-artifacts/artifacts/1 {}", &["admin server"])),
-    );
-    check(
-        "DELETE",
-        "/api/2.0/mlflow-artifacts/artifacts/1/r",
-        "",
-        Ok(("DELETE /api/2.0/mlflow-artifacts/artifacts/1/r {}", &["tracking_delete experiment:1"])),
-    );
+fn files_of_the_store_are_named_by_their_path() {
+    for (method, target, body, permission, path, deed) in [
+        ("GET", "/artifacts", "", TrackingRead, "", Deed::List),
+        ("GET", "/artifacts?path=", "", TrackingRead, "", Deed::List),
+        ("GET", "/artifacts?path=1/r", "", TrackingRead, "1/r", Deed::List),
+        ("GET", "/artifacts/1/r/x%20y", "", TrackingRead, "1/r/x y", Deed::Read),
+        ("PUT", "/artifacts/1/r/x", "", TrackingWrite, "1/r/x", Deed::Write),
+        ("DELETE", "/artifacts/1", "", TrackingDelete, "1", Deed::Delete),
+        ("GET", "/presigned/1/r/x", "", TrackingRead, "1/r/x", Deed::Read),
+        ("POST", "/mpu/create/1/r", r#"{"path":"deep/down/x"}"#, TrackingWrite, "1/r/x", Deed::Write),
+    ] {
+        let address = Address::Store(path.into());
+        names_files(method, &format!("{STORE}{target}"), body, permission, address, deed);
+    }
+}
+
+#[test]
+fn files_of_a_run_or_logged_model_are_named_with_it() {
+    let run = |path: &str| Address::Run("r".into(), path.into());
+    let model = |path: &str| Address::LoggedModel("m-0f".into(), path.into());
+    let files = format!("{PAGE}/logged-models/m-0f/artifacts");
+    for (method, target, body, permission, address, deed) in [
+        ("GET", &*format!("{PAGE}/artifacts/list?run_id=r"), "", TrackingRead, run(""), Deed::List),
+        ("GET", &format!("{PAGE}/artifacts/list?run_uuid=r&path=a"), "", TrackingRead, run("a"), Deed::List),
+        ("GET", "/get-artifact?run_id=r&run_uuid=r&path=a/b", "", TrackingRead, run("a/b"), Deed::Read),
+        (
+            "POST",
+            &format!("{PAGE}/upload-artifact?run_uuid=r&path=a"),
+            "",
+            TrackingWrite,
+            run("a"),
+            Deed::Write,
+        ),
+        ("GET", &format!("{files}/files?artifact_file_path=a"), "", TrackingRead, model("a"), Deed::Read),
+        (
+            "GET",
+            &format!("{files}/directories?artifact_directory_path=a"),
+            "",
+            TrackingRead,
+            model("a"),
+            Deed::List,
+        ),
+        ("GET", &format!("{files}/directories"), "", TrackingRead, model(""), Deed::List),
+        (
+            "POST",
+            &format!("{PAGE}/artifacts/presigned-download-url"),
+            r#"{"run_id":"r","path":"a"}"#,
+            TrackingRead,
+            run("a"),
+            Deed::Read,
+        ),
+        (
+            "POST",
+            &format!("{PAGE}/artifacts/presigned-upload-url"),
+            r#"{"model_id":"m-0f","path":"a"}"#,
+            TrackingWrite,
+            model("a"),
+            Deed::Write,
+        ),
+        ("POST", &format!("{PAGE}/runs/delete"), r#"{"run_id":"r"}"#, TrackingDelete, run(""), Deed::Delete),
+        ("DELETE", &format!("{PAGE}/logged-models/m-0f"), "", TrackingDelete, model(""), Deed::Delete),
+    ] {
+        names_files(method, target, body, permission, address, deed);
+    }
+}
+
+#[test]
+fn files_that_are_not_named_in_one_way_are_refused() {
+    for (method, target, body) in [
+        ("GET", format!("{PAGE}/artifacts/list?path=a"), ""),
+        ("GET", "/get-artifact?path=a".to_owned(), ""),
+        (
+            "POST",
+            format!("{PAGE}/artifacts/presigned-upload-url"),
+            r#"{"run_id":"r","model_id":"m-0f","path":"a"}"#,
+        ),
+        ("POST", format!("{STORE}/mpu/create/1/r/artifacts"), r#"{"path":"a/../b"}"#),
+        ("POST", format!("{STORE}/mpu/create/1/r/artifacts"), "{}"),
+        ("POST", format!("{PAGE}/runs/delete"), "{}"),
+    ] {
+        assert!(classify(method, &target, body).is_err(), "{target} {body}");
+    }
 }
 
 #[test]

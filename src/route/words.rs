@@ -2,7 +2,7 @@
 
 use crate::operation::Permission;
 
-use super::table::{Need, Row, Target};
+use super::table::{Need, Row, Target, Where};
 
 impl Row {
     /// Permissions and objects, in the row's order, joined by `, ` where there are several.
@@ -26,9 +26,7 @@ impl Need {
             Self::Transition => {
                 (Permission::StageTransition.as_str(), "model:{name}/stage/{stage}".to_owned())
             }
-            Self::Listing(permission, field) | Self::Tree(permission, field) => {
-                (permission.as_str(), Target::File(field).in_words())
-            }
+            Self::Files(permission, place, _) => (permission.as_str(), place.in_words()),
             Self::AdminIf(field) => (Permission::Admin.as_str(), format!("server if {field}")),
             Self::Graphql => (Permission::TrackingRead.as_str(), "experiment:{document}".to_owned()),
         }
@@ -43,11 +41,9 @@ impl Target {
             Self::SomeModel => "model:*".to_owned(),
             Self::Experiment(field) | Self::Experiments(field) => format!("experiment:{{{field}}}"),
             Self::Run => "experiment:{run_id}".to_owned(),
-            Self::Runs(field)
-            | Self::LoggedModel(field)
-            | Self::Trace(field)
-            | Self::Traces(field)
-            | Self::File(field) => format!("experiment:{{{field}}}"),
+            Self::Runs(field) | Self::LoggedModel(field) | Self::Trace(field) | Self::Traces(field) => {
+                format!("experiment:{{{field}}}")
+            }
             Self::RunsIn(list, field) | Self::LoggedModelsIn(list, field) => {
                 format!("experiment:{{{list}.{field}}}")
             }
@@ -56,6 +52,19 @@ impl Target {
             Self::SpansHeader => "experiment:{x-mlflow-experiment-id}".to_owned(),
             Self::Everywhere => "experiment:*".to_owned(),
             Self::Server => "server".to_owned(),
+        }
+    }
+}
+
+impl Where {
+    fn in_words(self) -> String {
+        match self {
+            Self::Store(field) | Self::Part(field, _) => format!("files:{{{field}}}"),
+            Self::Run(field) => format!("files:{{run_id}}/{{{field}}}"),
+            Self::LoggedModel(field) => format!("files:{{model_id}}/{{{field}}}"),
+            Self::Either(field) => format!("files:{{run_id or model_id}}/{{{field}}}"),
+            Self::WholeRun => "files:{run_id}".to_owned(),
+            Self::WholeModel => "files:{model_id}".to_owned(),
         }
     }
 }

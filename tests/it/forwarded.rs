@@ -139,13 +139,13 @@ async fn requests_have_one_spelling() {
         ),
         (Ask::new("HEAD", "/health"), "HEAD /health".to_owned(), ""),
     ] {
-        let before = proxy.stub.heard().len();
+        let before = proxy.stub.forwarded().len();
         let said = proxy.send(ask.clone().by(&ada())).await;
         assert_eq!(said.status, 200, "{ask:?}: {}", said.text());
         if line.ends_with("/health") {
             continue;
         }
-        let heard = proxy.stub.heard();
+        let heard = proxy.stub.forwarded();
         assert_eq!(heard.len(), before + 1);
         assert_eq!((heard[before].line(), heard[before].text()), (line, body.to_owned()));
     }
@@ -185,7 +185,7 @@ async fn a_file_goes_through_as_it_is() {
     assert_eq!(heard.header("content-length"), Some("1200000"));
     assert_eq!(heard.header("content-type"), Some("application/x-model"));
     assert_eq!(proxy.send(put().body("in pieces, of no known length").chunked()).await.status, 200);
-    assert_eq!(proxy.stub.heard()[1].text(), "in pieces, of no known length");
+    assert_eq!(proxy.stub.forwarded()[1].text(), "in pieces, of no known length");
 }
 
 #[tokio::test]

@@ -71,8 +71,10 @@ async fn an_upload_that_breaks_off_breaks_off_at_mlflow_too() {
     let target = "PUT /api/2.0/mlflow-artifacts/artifacts/1/r/artifacts/x";
     let socket = begin(&proxy, target, b"half of them").await;
     proxy.stub.until_begun(1, 12).await;
+    let questions = proxy.stub.heard().len();
     drop(socket);
-    let heard = proxy.stub.until_heard(1).await;
+    proxy.stub.until_heard(questions + 1).await;
+    let heard = proxy.stub.forwarded();
     assert!(!heard[0].whole, "the stub took half a file for a whole one");
     assert_eq!(heard[0].text(), "half of them");
     let line = proxy.line().await;

@@ -144,7 +144,7 @@ async fn every_request_is_told_about_once() {
     let proxy = Proxy::start().await;
     let mut expected = Vec::new();
     for (ask, who, status, line) in allowed().into_iter().chain(refused()) {
-        proxy.stub.answers(move |_| Answer::Json(status, "{}".to_owned()));
+        proxy.stub.answers_callers(move |_| Answer::Json(status, "{}".to_owned()));
         let ask = match &who {
             Some(who) => ask.by(who),
             None => ask,

@@ -110,7 +110,7 @@ async fn a_refused_graphql_request_shows_its_reason_on_the_page() {
 #[tokio::test]
 async fn a_file_is_data_and_never_a_page() {
     let proxy = Proxy::start().await;
-    proxy.stub.answers(|_| {
+    proxy.stub.answers_callers(|_| {
         Answer::Raw(
             "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 8\r\nconnection: close\r\n\r\n<script>".to_owned(),
         )

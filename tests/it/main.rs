@@ -13,6 +13,7 @@ mod stub;
 mod draining;
 mod experiments;
 mod failures;
+mod files;
 mod forwarded;
 mod hangups;
 mod lines;

@@ -255,6 +255,8 @@ fn settings(policies_dir: PathBuf, address: upstream::Address) -> Settings {
         policies_dir,
         upstream: upstream::Settings::at(address),
         static_prefix: None,
+        presigned: false,
+        read_versions_at_start: false,
         limits: limit::Settings::default(),
         grace: Duration::from_secs(15),
     }

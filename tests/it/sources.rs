@@ -1,5 +1,6 @@
 //! Nobody registers files that they may not read, whatever they are called.
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::caller::{Ask, Who, ada, root};
@@ -15,7 +16,7 @@ fn query(heard: &Heard, name: &str) -> Option<String> {
 }
 
 /// Versions as MLflow has them: model, `run_id` (whatever the maker said) and source.
-const VERSIONS: [(&str, &str, &str); 8] = [
+const VERSIONS: [(&str, &str, &str); 9] = [
     ("victim", "taken", "runs:/taken/model"),
     ("iris", "taken", "runs:/free/model"),
     ("victim", "shared", "runs:/shared/model"),
@@ -24,23 +25,17 @@ const VERSIONS: [(&str, &str, &str); 8] = [
     ("victim", "other", "s3://store/1/hid/artifacts/model"),
     ("victim", "", "models:/m-1"),
     ("iris", "", "models:/m-2"),
+    ("victim", "late", "models:/m-4"),
 ];
 
-/// What MLflow's search finds by `run_id = 'x'` or `source_path LIKE '%x%'`; no version is a prompt's.
-fn found(filter: &str) -> Vec<Value> {
-    let quoted = filter.split('\'').nth(1).unwrap_or_default();
-    let matches = |run: &str, source: &str| {
-        if filter.contains("is_prompt") {
-            return false;
-        }
-        match filter.split(' ').collect::<Vec<_>>()[..] {
-            ["run_id", "=", _] => run == quoted,
-            ["source_path", "LIKE", _] => source.contains(quoted.trim_matches('%')),
-            _ => false,
-        }
-    };
-    let versions = VERSIONS.iter().filter(|(_, run, source)| matches(run, source));
-    versions.map(|(name, _, source)| json!({"name": name, "version": "1", "source": source})).collect()
+/// Every version; none is a prompt's.
+fn versions() -> Vec<Value> {
+    let rows = VERSIONS.iter().zip(1..);
+    rows.map(|((name, run, source), number)| {
+        json!({"name": name, "version": number.to_string(), "source": source, "run_id": run,
+            "creation_timestamp": number, "last_updated_timestamp": number})
+    })
+    .collect()
 }
 
 /// The run `gone` and the logged models but for three do not exist; `m-3` says of itself that it is victim's.
@@ -49,13 +44,16 @@ fn mlflow(heard: &Heard) -> Answer {
     match path.strip_prefix("/api/2.0/mlflow/").unwrap_or_default() {
         "model-versions/create" => Answer::ok(&json!({"model_version": {}})),
         "model-versions/search" => {
-            Answer::ok(&json!({"model_versions": found(&query(heard, "filter").unwrap_or_default())}))
+            let found = if query(heard, "filter").is_some() { Vec::new() } else { versions() };
+            Answer::ok(&json!({"model_versions": found}))
         }
         "runs/get" => match query(heard, "run_id").unwrap_or_default() {
             run if run == "gone" => Answer::missing(),
             run => Answer::ok(&json!({"run": {"info": {
                 "experiment_id": "1", "artifact_uri": format!("s3://store/1/{run}/artifacts")}}})),
         },
+        "logged-models/m-4" => Answer::ok(&json!({"model": {"info": {"experiment_id": "1", "name": "model",
+            "source_run_id": "late", "artifact_uri": "s3://store/1/models/m-4/artifacts"}}})),
         "logged-models/m-1" => logged("m-1", &[]),
         "logged-models/m-2" => logged("m-2", &[]),
         "logged-models/m-3" => logged(
@@ -122,8 +120,11 @@ async fn files_of_a_hidden_model_are_not_registered_under_another_name() {
         (r#""source":"runs:/spelt/model""#, 403),
         (r#""source":"runs:/hid/model""#, 403),
         (r#""source":"runs:/gone/model""#, 403),
+        (r#""source":"runs:/late/model""#, 403),
+        (r#""source":"runs:/late""#, 403),
+        (r#""source":"runs:/late/other""#, 200),
         (r#""source":"models:/m-1""#, 403),
-        (r#""source":"models:/m-3""#, 403),
+        (r#""source":"models:/m-3""#, 200),
         (r#""source":"models:/m-9""#, 403),
         (r#""source":"mlflow-artifacts:/1/models/m-1/artifacts""#, 403),
         (r#""source":"s3://store/1/models/m-1/artifacts","model_id":"m-1""#, 403),
@@ -160,17 +161,23 @@ async fn what_mlflow_does_not_tell_is_not_assumed() {
 }
 
 #[tokio::test]
-async fn a_search_is_read_to_its_last_page() {
+async fn every_page_of_versions_is_read() {
     let proxy = Proxy::start().await;
     proxy.stub.answers(|heard| {
-        let page = query(heard, "page_token");
-        match heard.target.contains("model-versions/search") && !heard.target.contains("prompt") {
-            true if page.is_none() => Answer::ok(&json!({"model_versions": [], "next_page_token": "2"})),
-            true => {
-                Answer::ok(&json!({"model_versions": [{"name": "victim", "source": "runs:/free/model"}]}))
-            }
-            false => mlflow(heard),
+        if !heard.target.contains("model-versions/search") || heard.target.contains("prompt") {
+            return mlflow(heard);
         }
+        let row = |number: usize| {
+            let source = if number == 1500 { "runs:/free/model" } else { "runs:/other/model" };
+            json!({"name": "victim", "version": number.to_string(), "source": source, "creation_timestamp": number,
+                "last_updated_timestamp": number})
+        };
+        let token = query(heard, "page_token").unwrap_or_default();
+        let at = base64::engine::general_purpose::STANDARD.decode(token).unwrap_or_default();
+        let digits = String::from_utf8(at).expect("text").replace(|letter: char| !letter.is_ascii_digit(), "");
+        let at: usize = digits.parse().unwrap_or(0);
+        let rows: Vec<_> = (at + 1..=1600).take(1000).map(row).collect();
+        Answer::ok(&json!({"model_versions": rows}))
     });
     assert_eq!(register(&proxy, &ada(), r#""source":"runs:/free/model""#).await, 403);
 }

@@ -38,6 +38,11 @@ impl Heard {
         String::from_utf8(self.body.clone()).expect("a body of text")
     }
 
+    /// Whether sekisho asks for itself: whose files, which versions.
+    pub(crate) fn is_question(&self) -> bool {
+        self.header("user-agent").is_some_and(|agent| agent.starts_with("sekisho/"))
+    }
+
     /// `GET /target`.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target)
@@ -125,9 +130,14 @@ impl Stub {
         self.address.clone()
     }
 
-    /// From now on requests are answered by `script`; before, with `{}`.
+    /// From now on requests are answered by `script`; before, with `{}`, but that there are no runs and logged models.
     pub(crate) fn answers(&self, script: impl Fn(&Heard) -> Answer + Send + 'static) {
         *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(script);
+    }
+
+    /// The same for what comes on somebody's behalf; sekisho's own questions learn that nothing is there.
+    pub(crate) fn answers_callers(&self, script: impl Fn(&Heard) -> Answer + Send + 'static) {
+        self.answers(move |heard| if heard.is_question() { nothing_is_there(heard) } else { script(heard) });
     }
 
     /// Everything that came so far.
@@ -139,10 +149,15 @@ impl Stub {
         self.heard().iter().map(Heard::line).collect()
     }
 
-    /// The only request that came.
+    /// What came on somebody's behalf.
+    pub(crate) fn forwarded(&self) -> Vec<Heard> {
+        self.heard().into_iter().filter(|heard| !heard.is_question()).collect()
+    }
+
+    /// The only request that came on somebody's behalf.
     #[track_caller]
     pub(crate) fn only(&self) -> Heard {
-        let heard = self.heard();
+        let heard = self.forwarded();
         assert_eq!(heard.len(), 1, "{heard:?}");
         heard[0].clone()
     }
@@ -161,8 +176,16 @@ impl Stub {
 }
 
 fn shared() -> Arc<Shared> {
-    let script: Script = Box::new(|_| Answer::Json(200, "{}".to_owned()));
+    let script: Script = Box::new(nothing_is_there);
     Arc::new(Shared { log: watch::Sender::new(Log::default()), script: Mutex::new(script) })
+}
+
+/// What an MLflow without runs, logged models and versions says.
+pub(crate) fn nothing_is_there(heard: &Heard) -> Answer {
+    if heard.is_question() && !heard.target.contains("/search") {
+        return Answer::missing();
+    }
+    Answer::Json(200, "{}".to_owned())
 }
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: Arc<Shared>) {

@@ -1,0 +1,221 @@
+//! Reading registered versions from MLflow: all of them once, and then those that changed since.
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::facts::{FactError, Facts, query};
+use crate::govern::sources::{self, Source};
+use crate::upstream::Upstream;
+
+use super::index::{Index, Registration};
+
+/// A version as MLflow's search shows it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) version: String,
+    #[serde(default)]
+    pub(super) creation_timestamp: i64,
+    #[serde(default)]
+    pub(super) last_updated_timestamp: i64,
+    #[serde(default)]
+    pub(super) source: String,
+    pub(super) run_id: Option<String>,
+}
+
+/// The most of a page that MLflow is asked for.
+const PAGE: usize = 1000;
+/// Rows that two pages of the whole list have in common: one that is still where it was shows that nothing has moved.
+const OVERLAP: usize = 10;
+/// The whole list is begun anew so often when rows move while it is read; then it is taken as it is. What is missing is
+/// found when it is looked for.
+const ATTEMPTS: usize = 3;
+/// How long a change of a version may take until others see it, in milliseconds: MLflow takes its time before it commits.
+const SLACK: i64 = 15_000;
+
+/// MLflow's search leaves out every version of a model that has one with the prompt's tag, unless it is asked for just
+/// these (`store/model_registry/sqlalchemy_store.py` `_update_query_to_exclude_prompts`). So it is asked twice.
+const FILTERS: [&str; 2] = ["", "tags.`mlflow.prompt.is_prompt` = 'true'"];
+
+/// Every version that MLflow has.
+pub(super) async fn all(facts: &Facts, mlflow: &Upstream) -> Result<Vec<Row>, FactError> {
+    let [models, prompts] = FILTERS.map(|filter| whole(facts, mlflow, filter));
+    let (mut rows, prompts) = tokio::try_join!(models, prompts)?;
+    rows.extend(prompts);
+    Ok(rows)
+}
+
+/// Versions that were changed after `newest`, in milliseconds by MLflow's clock, or not long before.
+pub(super) async fn changed(facts: &Facts, mlflow: &Upstream, newest: i64) -> Result<Vec<Row>, FactError> {
+    let since = newest.saturating_sub(SLACK);
+    let [models, prompts] = FILTERS.map(|filter| latest(facts, mlflow, filter, since));
+    let (mut rows, prompts) = tokio::try_join!(models, prompts)?;
+    rows.extend(prompts);
+    Ok(rows)
+}
+
+async fn whole(facts: &Facts, mlflow: &Upstream, filter: &str) -> Result<Vec<Row>, FactError> {
+    let mut attempt = 1;
+    'anew: loop {
+        let mut rows: Vec<Row> = Vec::new();
+        loop {
+            let at = rows.len().saturating_sub(OVERLAP);
+            let page = page(facts, mlflow, filter, "creation_timestamp ASC", PAGE, at).await?;
+            let same =
+                |(known, found): (&Row, &Row)| (&known.name, &known.version) == (&found.name, &found.version);
+            let moved = !rows.iter().skip(at).zip(&page).all(same) || page.len() < rows.len() - at;
+            if moved && attempt < ATTEMPTS {
+                attempt += 1;
+                continue 'anew;
+            }
+            let full = page.len() == PAGE;
+            rows.truncate(at);
+            rows.extend(page);
+            if !full {
+                return Ok(rows);
+            }
+        }
+    }
+}
+
+async fn latest(facts: &Facts, mlflow: &Upstream, filter: &str, since: i64) -> Result<Vec<Row>, FactError> {
+    let (mut rows, mut size) = (Vec::new(), 100);
+    loop {
+        let page = page(facts, mlflow, filter, "last_updated_timestamp DESC", size, rows.len()).await?;
+        let full = page.len() == size;
+        let reached = page.last().is_some_and(|row| row.last_updated_timestamp < since);
+        rows.extend(page.into_iter().filter(|row| row.last_updated_timestamp >= since));
+        if reached || !full {
+            return Ok(rows);
+        }
+        size = PAGE;
+    }
+}
+
+async fn page(
+    facts: &Facts,
+    mlflow: &Upstream,
+    filter: &str,
+    order: &str,
+    size: usize,
+    offset: usize,
+) -> Result<Vec<Row>, FactError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        model_versions: Vec<Row>,
+    }
+    let (size, token) = (size.to_string(), token(offset));
+    let mut pairs = vec![("max_results", size.as_str()), ("order_by", order)];
+    if !filter.is_empty() {
+        pairs.push(("filter", filter));
+    }
+    if offset > 0 {
+        pairs.push(("page_token", &token));
+    }
+    let answer: Answer = facts.ask(mlflow, &query("/api/2.0/mlflow/model-versions/search", &pairs)).await?;
+    Ok(answer.model_versions)
+}
+
+/// MLflow's page token for an offset (`utils/search_utils.py` `create_page_token`).
+fn token(offset: usize) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(format!("{{\"offset\": {offset}}}"))
+}
+
+/// What a row says of a version's files, which never change. A copy of a version has the files that this one had when the copy was made:
+/// MLflow alone knows, unless that version is still there.
+pub(super) async fn registration(
+    facts: &Facts,
+    mlflow: &Upstream,
+    row: &Row,
+    known: impl Fn(&str, u64) -> Option<Registration> + Send,
+    seen: Instant,
+) -> Result<Option<Registration>, FactError> {
+    let Ok(version) = row.version.parse() else { return Ok(None) };
+    let former = known(&row.name, version).filter(|former| former.created == row.creation_timestamp);
+    let mut area = former.map_or_else(|| sources::area(&row.source), |former| former.area);
+    if let Source::Version(_) = area {
+        let original = copied(&row.source).and_then(|(name, version)| known(name, version));
+        area = match original.filter(|original| original.created <= row.creation_timestamp) {
+            Some(original) => original.area,
+            None => match files_of(facts, mlflow, &row.name, &row.version).await? {
+                Some(place) => sources::area(&place),
+                None => return Ok(None),
+            },
+        };
+    }
+    Ok(Some(Registration {
+        model: row.name.as_str().into(),
+        version,
+        created: row.creation_timestamp,
+        run: row.run_id.clone().filter(|run| !run.is_empty()),
+        area,
+        seen,
+    }))
+}
+
+/// `models:/NAME/VERSION`, as MLflow writes a copy's source.
+fn copied(source: &str) -> Option<(&str, u64)> {
+    let (name, version) = source.strip_prefix("models:/")?.rsplit_once('/')?;
+    Some((name, version.parse().ok()?))
+}
+
+async fn files_of(
+    facts: &Facts,
+    mlflow: &Upstream,
+    model: &str,
+    version: &str,
+) -> Result<Option<String>, FactError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        artifact_uri: String,
+    }
+    let pairs = [("name", model), ("version", version)];
+    let path = query("/api/2.0/mlflow/model-versions/get-download-uri", &pairs);
+    let answer: Option<Answer> = facts.if_there(mlflow, &path).await?;
+    Ok(answer.map(|answer| answer.artifact_uri))
+}
+
+/// Puts rows into the index, the earliest first, so that a copy finds its original.
+pub(super) async fn take_in(
+    facts: &Facts,
+    mlflow: &Upstream,
+    mut rows: Vec<Row>,
+    index: &parking_lot::RwLock<Index>,
+    seen: Instant,
+) -> Result<(), FactError> {
+    rows.sort_by_key(|row| row.creation_timestamp);
+    for row in rows {
+        let known = |model: &str, version| index.read().get(model, version).cloned();
+        let found = registration(facts, mlflow, &row, known, seen).await?;
+        if let Some(registration) = found.filter(|found| found.area != Source::Prompt) {
+            index.write().insert(registration);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mlflows_token_is_an_offset() {
+        assert_eq!(token(2), "eyJvZmZzZXQiOiAyfQ==");
+    }
+
+    #[test]
+    fn a_copy_names_a_version() {
+        for (source, expected) in [
+            ("models:/a/1", Some(("a", 1))),
+            ("models:/a@b/12", Some(("a@b", 12))),
+            ("models:/m-0f", None),
+            ("models:/a/Production", None),
+            ("runs:/a/1", None),
+        ] {
+            assert_eq!(copied(source), expected, "{source}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Whose files a request is about, and whether the caller may do to them what it does (DESIGN section 7, "Whose files").
+
+use std::time::Duration;
+
+use crate::authz::Permit;
+use crate::facts::{FactError, Holder};
+use crate::operation::{Demand, Object, Permission};
+use crate::ownership::{Holding, Overlap, Place, TRUSTED, Wanted, owners};
+use crate::reject::Rejection;
+use crate::route::demand::{Address, experiment};
+use crate::route::table::Deed;
+
+use super::Gate;
+
+impl Gate {
+    /// Decides what is done to files. What is refused here is told in one sentence, whoever they belong to.
+    pub(super) async fn files(
+        &self,
+        permit: Permit,
+        permission: Permission,
+        address: &Address,
+        deed: Deed,
+        holding: &mut Holding,
+    ) -> Result<Permit, Rejection> {
+        let permit = without_asking(permit, permission, deed)?;
+        let place = Place::find(&self.facts, &self.mlflow, address).await?;
+        if let (Place::Held(wanted, _), Deed::Write | Deed::Delete) = (&place, deed) {
+            *holding = Holding::Inside(self.ownership.doors.enter(&doors(wanted)).await);
+        }
+        let user = permit.principal().user.clone();
+        let theirs = |experiment_id: Option<&str>| {
+            Demand::new(permission, experiment_id.map_or(Object::EveryExperiment, experiment))
+        };
+        let admin = || vec![Demand::new(Permission::Admin, Object::Server)];
+        let readable = |model: &str| permit.covers(Permission::ModelRead, &Object::Model(model.into()));
+        let writable = |model: &str| permit.covers(Permission::ModelWrite, &Object::Model(model.into()));
+        let demands = match (place, deed) {
+            (Place::Held(wanted, id) | Place::Loose(wanted, id), Deed::Read) => {
+                self.reader(&wanted, readable).await?.unwrap_or_else(|| vec![theirs(id.as_deref())])
+            }
+            (Place::Held(wanted, id), Deed::List) => {
+                self.reader(&wanted, readable).await?.unwrap_or_else(|| vec![theirs(id.as_deref())])
+            }
+            (Place::Held(wanted, id), Deed::Write | Deed::Delete)
+            | (Place::Loose(wanted, id), Deed::Write) => {
+                let mut demands = vec![theirs(id.as_deref())];
+                demands.extend(self.writers(&wanted, deed, writable).await?);
+                demands
+            }
+            (Place::Above, _) | (Place::Loose(..), Deed::List | Deed::Delete) => admin(),
+            (Place::Nowhere, _) => vec![theirs(None)],
+        };
+        permit.and(demands).map_err(|found| Rejection::NotTheirs { principal: user, found: Box::new(found) })
+    }
+
+    /// What reading demands of files that are registered: the model of one version that has them all, one that the caller
+    /// may read where there is one. Nothing where no version has them.
+    async fn reader(
+        &self,
+        wanted: &Wanted,
+        readable: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<Option<Vec<Demand>>, FactError> {
+        let demand = |overlap: &Overlap| {
+            let model = Object::Model((&*overlap.registration.model).into());
+            Some(vec![Demand::new(Permission::ModelRead, model)])
+        };
+        let mut caught_up = false;
+        loop {
+            let mut registered = self.ownership.known(wanted);
+            registered.retain(|overlap| overlap.zone.of_all);
+            let mut gone = false;
+            for overlap in registered.iter().filter(|overlap| readable(&overlap.registration.model)) {
+                if self.stands(overlap, TRUSTED).await? {
+                    return Ok(demand(overlap));
+                }
+                gone = true;
+            }
+            if !caught_up {
+                self.ownership.catch_up(&self.facts, &self.mlflow).await?;
+                caught_up = true;
+                continue;
+            }
+            for overlap in &registered {
+                if self.stands(overlap, NOW).await? {
+                    return Ok(demand(overlap));
+                }
+                gone = true;
+            }
+            if !gone {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What changing files demands of their owners: to write to the model of each.
+    async fn writers(
+        &self,
+        wanted: &Wanted,
+        deed: Deed,
+        writable: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<Vec<Demand>, FactError> {
+        let mut caught_up = false;
+        loop {
+            let registered = self.ownership.known(wanted);
+            let owned = registered.iter().any(|overlap| overlap.zone.of_all);
+            if !caught_up && (!owned || deed == Deed::Delete) {
+                self.ownership.catch_up(&self.facts, &self.mlflow).await?;
+                caught_up = true;
+                continue;
+            }
+            let mut gone = false;
+            let mut demands = Vec::new();
+            for owner in owners(&registered, wanted) {
+                let trusted = if writable(&owner.model) { TRUSTED } else { NOW };
+                gone |= !self.ownership.stands(&self.facts, &self.mlflow, owner, trusted).await?;
+                let object = Object::Model((&*owner.model).into());
+                demands.push(Demand::new(Permission::ModelWrite, object));
+            }
+            if !gone {
+                return Ok(demands);
+            }
+            caught_up = false;
+        }
+    }
+
+    async fn stands(&self, overlap: &Overlap, trusted: Duration) -> Result<bool, FactError> {
+        self.ownership.stands(&self.facts, &self.mlflow, &overlap.registration, trusted).await
+    }
+}
+
+/// Who may not do it to any file is refused before MLflow is asked. What is written must be open by its experiment, too.
+fn without_asking(permit: Permit, permission: Permission, deed: Deed) -> Result<Permit, Rejection> {
+    let by_model = match deed {
+        Deed::Read | Deed::List => permit.covers(Permission::ModelRead, &Object::SomeModel),
+        Deed::Write | Deed::Delete => false,
+    };
+    if by_model || permit.tells_experiments_apart() || permit.covers(permission, &Object::EveryExperiment) {
+        return Ok(permit);
+    }
+    Ok(permit.and(vec![Demand::new(permission, Object::EveryExperiment)])?)
+}
+
+/// A refusal is never by what MLflow said a while ago.
+const NOW: Duration = Duration::ZERO;
+
+/// Behind which doors the files are: a run's registration may be about its logged model's files.
+fn doors(wanted: &Wanted) -> Vec<&str> {
+    let id = wanted.holder.iter().map(|holder| match holder {
+        Holder::Run(id) | Holder::LoggedModel(id) => id.as_str(),
+    });
+    id.chain(wanted.run.as_deref()).collect()
+}
