@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 
-use crate::upstream::{self, Order, OrderBody, Upstream, UpstreamError};
+use crate::upstream::{self, Order, OrderBody, SaidAt, Upstream, UpstreamError};
 
 /// Asks MLflow, and remembers what never changes.
 #[derive(Debug)]
@@ -302,8 +302,20 @@ impl Facts {
         mlflow: &Upstream,
         path: &str,
     ) -> Result<A, FactError> {
-        let body = self.fetch(mlflow, path).await?;
-        serde_json::from_slice(&body).map_err(FactError::Unreadable)
+        Ok(self.ask_and_when(mlflow, path).await?.0)
+    }
+
+    /// The same, and what time it was for MLflow, where it says.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn ask_and_when<A: serde::de::DeserializeOwned>(
+        &self,
+        mlflow: &Upstream,
+        path: &str,
+    ) -> Result<(A, Option<SaidAt>), FactError> {
+        let (body, at) = self.fetch(mlflow, path).await?;
+        Ok((serde_json::from_slice(&body).map_err(FactError::Unreadable)?, at))
     }
 
     /// MLflow's answer to a GET of `path`, a canonical path and query without the static prefix; 404 is nothing.
@@ -313,11 +325,11 @@ impl Facts {
     pub async fn look(&self, mlflow: &Upstream, path: &str) -> Result<Option<Bytes>, FactError> {
         match self.fetch(mlflow, path).await {
             Err(FactError::Status(StatusCode::NOT_FOUND)) => Ok(None),
-            other => other.map(Some),
+            other => other.map(|(body, _)| Some(body)),
         }
     }
 
-    async fn fetch(&self, mlflow: &Upstream, path: &str) -> Result<Bytes, FactError> {
+    async fn fetch(&self, mlflow: &Upstream, path: &str) -> Result<(Bytes, Option<SaidAt>), FactError> {
         let order = Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),
@@ -327,9 +339,10 @@ impl Facts {
         };
         let response = mlflow.send(order).await?;
         let status = response.status();
+        let at = response.extensions().get().copied();
         let body: Bytes = upstream::collect(response.into_body(), ANSWER).await?;
         match status {
-            StatusCode::OK => Ok(body),
+            StatusCode::OK => Ok((body, at)),
             other => Err(FactError::Status(other)),
         }
     }

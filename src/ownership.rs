@@ -14,7 +14,7 @@ mod fill;
 mod index;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -32,6 +32,7 @@ use crate::govern::sources::Source;
 use crate::route::message::Message;
 use crate::upstream::Upstream;
 
+use fill::Asked;
 use index::Index;
 
 /// For how long a version is taken to be there after MLflow has said so, when it lets somebody in: 30 s.
@@ -50,14 +51,19 @@ pub struct Overlap {
 #[derive(Debug, Default)]
 pub struct Ownership {
     index: RwLock<Index>,
-    /// MLflow's time of the latest change that is known, in milliseconds; 0 until everything was read once.
-    newest: AtomicI64,
     /// How many times MLflow was asked for what is new.
     begun: AtomicU64,
-    /// The number of the latest of these that is done.
-    done: Mutex<u64>,
+    /// The latest of these that is done.
+    done: Mutex<Done>,
     /// Who is at whose files just now.
     pub doors: Doors,
+}
+
+#[derive(Debug, Default)]
+struct Done {
+    number: u64,
+    /// Nothing until everything was read once.
+    asked: Option<Asked>,
 }
 
 impl Ownership {
@@ -85,21 +91,17 @@ impl Ownership {
     pub async fn catch_up(&self, facts: &Facts, mlflow: &Upstream) -> Result<(), FactError> {
         let arrived = self.begun.load(Ordering::SeqCst);
         let mut done = self.done.lock().await;
-        if *done > arrived {
+        if done.number > arrived {
             return Ok(());
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let seen = Instant::now();
-        let newest = self.newest.load(Ordering::SeqCst);
-        let rows = if newest == 0 {
-            fill::all(facts, mlflow).await?
-        } else {
-            fill::changed(facts, mlflow, newest).await?
+        let (rows, asked) = match done.asked {
+            None => fill::all(facts, mlflow).await?,
+            Some(before) => fill::changed(facts, mlflow, before).await?,
         };
-        let latest = rows.iter().map(|row| row.last_updated_timestamp).max();
         fill::take_in(facts, mlflow, rows, &self.index, seen).await?;
-        self.newest.store(latest.unwrap_or(newest).max(newest).max(1), Ordering::SeqCst);
-        *done = number;
+        *done = Done { number, asked: Some(asked) };
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use url::{Host, Url};
 pub use body::{CallerBody, OrderBody, Reply, ReplyError};
 use body::{Progress, Sending};
 use connect::{Connector, Served};
+pub use headers::SaidAt;
 
 use crate::listen::BoxError;
 
@@ -247,6 +248,9 @@ impl Upstream {
         }
         let (mut parts, body) = response.into_parts();
         parts.extensions = http::Extensions::new();
+        if let Some(at) = headers::said_at(&parts.headers) {
+            parts.extensions.insert(at);
+        }
         headers::clean_response(&mut parts.headers, &self.scheme, &self.authority);
         Ok(Response::from_parts(parts, Reply::new(body, self.settings.body_stall)))
     }

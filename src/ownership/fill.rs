@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::facts::{FactError, Facts, query};
 use crate::govern::sources::{self, Source};
-use crate::upstream::Upstream;
+use crate::upstream::{SaidAt, Upstream};
 
 use super::index::{Index, Registration};
 
@@ -33,34 +33,64 @@ const ATTEMPTS: usize = 3;
 /// How long a change of a version may take until others see it, in milliseconds: MLflow takes its time before it commits.
 const SLACK: i64 = 15_000;
 
+/// When MLflow was asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// By MLflow's clock, in milliseconds since 1970, where it says.
+    theirs: Option<i64>,
+    /// By ours, which is never set.
+    ours: Instant,
+}
+
+impl Asked {
+    fn now(theirs: Option<SaidAt>, ours: Instant) -> Self {
+        Self { theirs: theirs.map(|SaidAt(at)| at.as_millisecond()), ours }
+    }
+
+    /// By MLflow's clock, the time after which everything has happened that was done since `before`, however that clock was
+    /// set meanwhile. Without its time everything counts.
+    fn since(self, before: Self) -> i64 {
+        let (Some(then), Some(now)) = (before.theirs, self.theirs) else { return i64::MIN };
+        let elapsed = self.ours.saturating_duration_since(before.ours).as_millis();
+        let begun = now.saturating_sub(i64::try_from(elapsed).unwrap_or(i64::MAX));
+        then.min(begun).saturating_sub(SLACK)
+    }
+}
+
 /// MLflow's search leaves out every version of a model that has one with the prompt's tag, unless it is asked for just
 /// these (`store/model_registry/sqlalchemy_store.py` `_update_query_to_exclude_prompts`). So it is asked twice.
 const FILTERS: [&str; 2] = ["", "tags.`mlflow.prompt.is_prompt` = 'true'"];
 
 /// Every version that MLflow has.
-pub(super) async fn all(facts: &Facts, mlflow: &Upstream) -> Result<Vec<Row>, FactError> {
+pub(super) async fn all(facts: &Facts, mlflow: &Upstream) -> Result<(Vec<Row>, Asked), FactError> {
     let [models, prompts] = FILTERS.map(|filter| whole(facts, mlflow, filter));
-    let (mut rows, prompts) = tokio::try_join!(models, prompts)?;
+    let ((mut rows, asked), (prompts, _)) = tokio::try_join!(models, prompts)?;
     rows.extend(prompts);
-    Ok(rows)
+    Ok((rows, asked))
 }
 
-/// Versions that were changed after `newest`, in milliseconds by MLflow's clock, or not long before.
-pub(super) async fn changed(facts: &Facts, mlflow: &Upstream, newest: i64) -> Result<Vec<Row>, FactError> {
-    let since = newest.saturating_sub(SLACK);
-    let [models, prompts] = FILTERS.map(|filter| latest(facts, mlflow, filter, since));
-    let (mut rows, prompts) = tokio::try_join!(models, prompts)?;
+/// Versions that were changed since MLflow was asked `before`, or not long before that.
+pub(super) async fn changed(
+    facts: &Facts,
+    mlflow: &Upstream,
+    before: Asked,
+) -> Result<(Vec<Row>, Asked), FactError> {
+    let [models, prompts] = FILTERS.map(|filter| latest(facts, mlflow, filter, before));
+    let ((mut rows, asked), (prompts, _)) = tokio::try_join!(models, prompts)?;
     rows.extend(prompts);
-    Ok(rows)
+    Ok((rows, asked))
 }
 
-async fn whole(facts: &Facts, mlflow: &Upstream, filter: &str) -> Result<Vec<Row>, FactError> {
+async fn whole(facts: &Facts, mlflow: &Upstream, filter: &str) -> Result<(Vec<Row>, Asked), FactError> {
     let mut attempt = 1;
     'anew: loop {
         let mut rows: Vec<Row> = Vec::new();
+        let mut asked = None;
         loop {
             let at = rows.len().saturating_sub(OVERLAP);
-            let page = page(facts, mlflow, filter, "creation_timestamp ASC", PAGE, at).await?;
+            let now = Instant::now();
+            let (page, said_at) = page(facts, mlflow, filter, "creation_timestamp ASC", PAGE, at).await?;
+            let asked = *asked.get_or_insert(Asked::now(said_at, now));
             let same =
                 |(known, found): (&Row, &Row)| (&known.name, &known.version) == (&found.name, &found.version);
             let moved = !rows.iter().skip(at).zip(&page).all(same) || page.len() < rows.len() - at;
@@ -72,21 +102,30 @@ async fn whole(facts: &Facts, mlflow: &Upstream, filter: &str) -> Result<Vec<Row
             rows.truncate(at);
             rows.extend(page);
             if !full {
-                return Ok(rows);
+                return Ok((rows, asked));
             }
         }
     }
 }
 
-async fn latest(facts: &Facts, mlflow: &Upstream, filter: &str, since: i64) -> Result<Vec<Row>, FactError> {
-    let (mut rows, mut size) = (Vec::new(), 100);
+async fn latest(
+    facts: &Facts,
+    mlflow: &Upstream,
+    filter: &str,
+    before: Asked,
+) -> Result<(Vec<Row>, Asked), FactError> {
+    let (mut rows, mut size, mut asked) = (Vec::new(), 100, None);
     loop {
-        let page = page(facts, mlflow, filter, "last_updated_timestamp DESC", size, rows.len()).await?;
+        let now = Instant::now();
+        let (page, said_at) =
+            page(facts, mlflow, filter, "last_updated_timestamp DESC", size, rows.len()).await?;
+        let asked = *asked.get_or_insert(Asked::now(said_at, now));
+        let since = asked.since(before);
         let full = page.len() == size;
         let reached = page.last().is_some_and(|row| row.last_updated_timestamp < since);
         rows.extend(page.into_iter().filter(|row| row.last_updated_timestamp >= since));
         if reached || !full {
-            return Ok(rows);
+            return Ok((rows, asked));
         }
         size = PAGE;
     }
@@ -99,7 +138,7 @@ async fn page(
     order: &str,
     size: usize,
     offset: usize,
-) -> Result<Vec<Row>, FactError> {
+) -> Result<(Vec<Row>, Option<SaidAt>), FactError> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(default)]
@@ -113,8 +152,9 @@ async fn page(
     if offset > 0 {
         pairs.push(("page_token", &token));
     }
-    let answer: Answer = facts.ask(mlflow, &query("/api/2.0/mlflow/model-versions/search", &pairs)).await?;
-    Ok(answer.model_versions)
+    let path = query("/api/2.0/mlflow/model-versions/search", &pairs);
+    let (answer, at): (Answer, _) = facts.ask_and_when(mlflow, &path).await?;
+    Ok((answer.model_versions, at))
 }
 
 /// MLflow's page token for an offset (`utils/search_utils.py` `create_page_token`).
@@ -200,6 +240,24 @@ pub(super) async fn take_in(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_missed_when_mlflows_clock_is_set() {
+        let start = Instant::now();
+        let asked = |seconds: i64, elapsed: u64| Asked {
+            theirs: Some(seconds * 1000),
+            ours: start + std::time::Duration::from_secs(elapsed),
+        };
+        let before = asked(10_000, 0);
+        for (now, expected, why) in [
+            (asked(10_060, 60), 10_000, "it ran as ours did"),
+            (asked(13_060, 60), 10_000, "it was set forward"),
+            (asked(7_060, 60), 7_000, "it was set back"),
+        ] {
+            assert_eq!(now.since(before), expected * 1000 - SLACK, "{why}");
+        }
+        assert_eq!(Asked { theirs: None, ours: start }.since(before), i64::MIN);
+    }
 
     #[test]
     fn mlflows_token_is_an_offset() {

@@ -6,6 +6,18 @@ use http::header::{
 };
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
+/// What time it was for MLflow when it answered, to the second (RFC 9110 section 6.6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaidAt(pub Timestamp);
+
+pub(super) fn said_at(headers: &HeaderMap) -> Option<SaidAt> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    let date = DateTimeParser::new().parse_timestamp(date).ok()?;
+    Some(SaidAt(date))
+}
 
 /// RFC 9110 section 7.6.1, and what came before it.
 const OF_ONE_CONNECTION: [HeaderName; 9] = [
@@ -106,6 +118,19 @@ mod tests {
             ("accept", "*/*"),
         ]);
         assert_eq!(of_request(asked), headers(&[("accept", "*/*")]));
+    }
+
+    #[test]
+    fn mlflows_time_is_read_from_its_answers() {
+        for (text, expected) in [
+            ("Tue, 24 Nov 2026 11:47:25 GMT", Some(1_795_520_845)),
+            ("today", None),
+            ("", None),
+            ("99999", None),
+        ] {
+            let said = said_at(&headers(&[("date", text)])).map(|SaidAt(at)| at.as_second());
+            assert_eq!(said, expected, "{text}");
+        }
     }
 
     #[track_caller]

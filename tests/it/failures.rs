@@ -54,9 +54,9 @@ async fn both(proxy: Proxy) -> (Said, Said, [String; 2]) {
 
 #[tokio::test]
 async fn an_mlflow_that_is_down_has_done_nothing() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let url = format!("http://{dead}").parse().expect("a URL");
-    let proxy = Proxy::with(move |settings| settings.upstream.address = Address::Http(url)).await;
+    // Not a port that was free a moment ago: another test may have it by now.
+    let nobody = Address::Unix("/nonexistent/mlflow.sock".into());
+    let proxy = Proxy::with(move |settings| settings.upstream.address = nobody).await;
     let ready = proxy.readyz().await;
     assert_eq!((&ready["ready"], &ready["waiting_for"]), (&json!(false), &json!(["mlflow"])));
     let (read, write, lines) = both(proxy).await;
