@@ -143,11 +143,16 @@ fn place(source: &str) -> Result<Source, Broken> {
     Ok(Source::Place(source.to_owned()))
 }
 
-/// A place in the one spelling by which places are compared: without a slash at the end, and where they are on this
-/// server, without its name.
+/// A place in the one spelling by which places are compared: without a slash at the end, and where it is in this server's
+/// own store, without the server's name (`handlers.py` `_get_proxied_run_artifact_destination_path`).
 #[must_use]
 pub fn plain(place: &str) -> String {
     let place = place.trim_end_matches('/');
+    if let Some((host, below)) = place.split_once("/api/2.0/mlflow-artifacts/artifacts/")
+        && (host.starts_with("http://") || host.starts_with("https://"))
+    {
+        return format!("mlflow-artifacts:/{below}");
+    }
     if let Some(named) = place.strip_prefix("mlflow-artifacts://") {
         let below = named.find('/').and_then(|at| named.get(at..)).unwrap_or_default();
         return format!("mlflow-artifacts:{below}");
@@ -257,6 +262,8 @@ mod tests {
             ("s3://other/1", "", None),
             ("mlflow-artifacts://host:5000/1/r/artifacts/m", "mlflow-artifacts:/1/r/artifacts", Some("m")),
             ("mlflow-artifacts:/1/r/artifacts", "mlflow-artifacts://host/1", Some("r/artifacts")),
+            ("mlflow-artifacts:/1/r/a", "https://host/api/2.0/mlflow-artifacts/artifacts/1/r/", Some("a")),
+            ("s3://b/api/2.0/mlflow-artifacts/artifacts/1/r", "mlflow-artifacts:/1/r", None),
         ] {
             assert_eq!(below_root(place, root).as_deref(), expected, "{place} in {root}");
         }
