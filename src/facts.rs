@@ -51,6 +51,9 @@ pub enum FactError {
     /// MLflow's answer is not what its route answers with.
     #[error("mlflow's answer to a question of ours could not be read")]
     Unreadable(#[source] serde_json::Error),
+    /// More than is looked at for one decision.
+    #[error("more runs and logged models are concerned than are looked at")]
+    TooMany,
 }
 
 /// A run or logged model, as far as its files go.
@@ -318,6 +321,28 @@ impl Facts {
         Ok((serde_json::from_slice(&body).map_err(FactError::Unreadable)?, at))
     }
 
+    /// MLflow's answer to one of its searches that are read from a body.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn search<A: serde::de::DeserializeOwned>(
+        &self,
+        mlflow: &Upstream,
+        path: &str,
+        body: String,
+    ) -> Result<A, FactError> {
+        let json = HeaderValue::from_static("application/json");
+        let order = Order {
+            method: Method::POST,
+            path_and_query: format!("{}{path}", self.static_prefix),
+            headers: HeaderMap::from_iter([(header::USER_AGENT, OURS), (header::CONTENT_TYPE, json)]),
+            body: OrderBody::Bytes(body.into()),
+            repeatable: false,
+        };
+        let (body, _) = answered(mlflow, order).await?;
+        serde_json::from_slice(&body).map_err(FactError::Unreadable)
+    }
+
     /// MLflow's answer to a GET of `path`, a canonical path and query without the static prefix; 404 is nothing.
     ///
     /// # Errors
@@ -337,14 +362,18 @@ impl Facts {
             body: OrderBody::Empty,
             repeatable: true,
         };
-        let response = mlflow.send(order).await?;
-        let status = response.status();
-        let at = response.extensions().get().copied();
-        let body: Bytes = upstream::collect(response.into_body(), ANSWER).await?;
-        match status {
-            StatusCode::OK => Ok((body, at)),
-            other => Err(FactError::Status(other)),
-        }
+        answered(mlflow, order).await
+    }
+}
+
+async fn answered(mlflow: &Upstream, order: Order) -> Result<(Bytes, Option<SaidAt>), FactError> {
+    let response = mlflow.send(order).await?;
+    let status = response.status();
+    let at = response.extensions().get().copied();
+    let body = upstream::collect(response.into_body(), ANSWER).await?;
+    match status {
+        StatusCode::OK => Ok((body, at)),
+        other => Err(FactError::Status(other)),
     }
 }
 

@@ -171,6 +171,27 @@ impl Ownership {
         }
     }
 
+    /// The runs and logged models of an experiment that versions were registered from.
+    ///
+    /// # Errors
+    /// As [`Ownership::catch_up`]; an experiment with more of them than are looked at.
+    pub async fn in_experiment(
+        &self,
+        facts: &Facts,
+        mlflow: &Upstream,
+        id: &str,
+    ) -> Result<Vec<Wanted>, FactError> {
+        let all = |(holder, root)| Wanted {
+            holder: Some(holder),
+            root,
+            run: None,
+            name: None,
+            path: String::new(),
+        };
+        let wanted = fill::holders(facts, mlflow, id).await?.into_iter().map(all);
+        Ok(wanted.filter(|wanted| !self.known(wanted).is_empty()).collect())
+    }
+
     /// The logged models of a run that versions were registered from, as the run's folder of their name that they are
     /// (`store/artifact/runs_artifact_repo.py`): what else `runs:/RUN/PATH` may mean.
     ///

@@ -107,6 +107,9 @@ impl Gate {
         let (body, stream) = take_body(&found, body).await?;
         let mut operation = route::read(found, &parts.uri, &parts.headers, body)?;
         trail.note_operation(&operation);
+        if operation.found.row.rule == Rule::Presigned && !self.presigned {
+            return Err(govern::Broken::Presigned.into());
+        }
         if let route::Parameters::Graphql(asked) = &operation.parameters {
             *graphql = Some(asked.root.clone());
         }
@@ -133,9 +136,7 @@ impl Gate {
         let row = operation.found.row;
         govern::tags::check(row.needs, row.path, message)?;
         match row.rule {
-            Rule::None => Ok(permit),
-            Rule::Presigned if self.presigned => Ok(permit),
-            Rule::Presigned => Err(govern::Broken::Presigned.into()),
+            Rule::None | Rule::Presigned => Ok(permit),
             Rule::Source => self.source(permit, message, holding).await,
         }
     }

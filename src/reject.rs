@@ -106,6 +106,7 @@ impl Rejection {
             Self::Denied(_) | Self::Untold { .. } | Self::NotTheirs { .. } | Self::Broken(_) => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
+            Self::Fact(FactError::TooMany) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Fact(FactError::Status(status)) if status.is_client_error() => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
@@ -144,7 +145,9 @@ impl Rejection {
             | Self::Broken(_)
             | Self::CutOff
             | Self::Unreadable(_) => self.to_string(),
-            Self::Fact(FactError::Status(_) | FactError::Unreadable(_)) => self.to_string(),
+            Self::Fact(FactError::Status(_) | FactError::Unreadable(_) | FactError::TooMany) => {
+                self.to_string()
+            }
         }
     }
 

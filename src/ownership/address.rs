@@ -17,6 +17,8 @@ pub enum Place {
     Loose(Wanted, Option<String>),
     /// Above any run: an experiment's whole folder, or the store's root.
     Above,
+    /// In all runs and logged models of an experiment.
+    Experiment(String),
     /// With a run or logged model that MLflow does not have.
     Nowhere,
 }
@@ -31,6 +33,7 @@ impl Place {
             Address::Store(path) => return in_store(facts, mlflow, path).await,
             Address::Run(id, path) => (Holder::Run(id.clone()), path),
             Address::LoggedModel(id, path) => (Holder::LoggedModel(id.clone()), path),
+            Address::Experiment(id) => return Ok(Self::Experiment(id.clone())),
         };
         Ok(match facts.held(mlflow, &holder).await? {
             Some(held) => Self::Held(Wanted::of(holder, &held, path), Some(held.experiment.clone())),

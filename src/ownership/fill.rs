@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::facts::{FactError, Facts, query};
+use crate::facts::{FactError, Facts, Holder, query};
 use crate::govern::sources::{self, Source};
 use crate::upstream::{SaidAt, Upstream};
 
@@ -155,6 +155,64 @@ async fn page(
     let path = query("/api/2.0/mlflow/model-versions/search", &pairs);
     let (answer, at): (Answer, _) = facts.ask_and_when(mlflow, &path).await?;
     Ok((answer.model_versions, at))
+}
+
+/// So many pages of an experiment's runs, and of its logged models, are looked at before it is deleted.
+const MOST_PAGES: usize = 100;
+
+/// The runs and logged models of an experiment, and where their files are.
+pub(super) async fn holders(
+    facts: &Facts,
+    mlflow: &Upstream,
+    experiment: &str,
+) -> Result<Vec<(Holder, String)>, FactError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        runs: Vec<Of<RunInfo>>,
+        #[serde(default)]
+        models: Vec<Of<ModelInfo>>,
+        next_page_token: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Of<I> {
+        info: I,
+    }
+    #[derive(Deserialize)]
+    struct RunInfo {
+        run_id: String,
+        #[serde(default)]
+        artifact_uri: String,
+    }
+    #[derive(Deserialize)]
+    struct ModelInfo {
+        model_id: String,
+        #[serde(default)]
+        artifact_uri: String,
+    }
+    let mut found = Vec::new();
+    for (path, size) in [("runs/search", PAGE), ("logged-models/search", 100)] {
+        let (mut pages, mut token) = (0, None);
+        loop {
+            // Logged models have no `run_view_type`; MLflow leaves out what it does not know.
+            let asked = serde_json::json!({ "experiment_ids": [experiment], "max_results": size,
+                "run_view_type": "ALL", "page_token": token });
+            let answer: Answer =
+                facts.search(mlflow, &format!("/api/2.0/mlflow/{path}"), asked.to_string()).await?;
+            let models = answer.models.into_iter().map(|model| model.info);
+            found.extend(
+                answer.runs.into_iter().map(|run| (Holder::Run(run.info.run_id), run.info.artifact_uri)),
+            );
+            found.extend(models.map(|model| (Holder::LoggedModel(model.model_id), model.artifact_uri)));
+            let Some(next) = answer.next_page_token.filter(|next| !next.is_empty()) else { break };
+            pages += 1;
+            if pages == MOST_PAGES {
+                return Err(FactError::TooMany);
+            }
+            token = Some(next);
+        }
+    }
+    Ok(found)
 }
 
 /// MLflow's page token for an offset (`utils/search_utils.py` `create_page_token`).

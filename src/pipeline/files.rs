@@ -24,7 +24,7 @@ impl Gate {
     ) -> Result<Permit, Rejection> {
         let permit = without_asking(permit, permission, deed)?;
         let place = Place::find(&self.facts, &self.mlflow, address).await?;
-        if let (Place::Held(wanted, _), Deed::Write | Deed::Delete) = (&place, deed) {
+        if let (Place::Held(wanted, _), Deed::Write | Deed::Delete | Deed::Retire) = (&place, deed) {
             *holding = Holding::Inside(self.ownership.doors.enter(&doors(wanted)).await);
         }
         let user = permit.principal().user.clone();
@@ -44,10 +44,26 @@ impl Gate {
             (Place::Held(wanted, id), Deed::Write | Deed::Delete)
             | (Place::Loose(wanted, id), Deed::Write) => {
                 let mut demands = vec![theirs(id.as_deref())];
-                demands.extend(self.writers(&wanted, deed, writable).await?);
+                demands.extend(self.writers(&wanted, deed == Deed::Delete, writable).await?);
                 demands
             }
-            (Place::Above, _) | (Place::Loose(..), Deed::List | Deed::Delete) => admin(),
+            (Place::Held(wanted, id), Deed::Retire) => {
+                let mut demands = vec![theirs(id.as_deref())];
+                demands.extend(self.writers(&wanted, true, &writable).await?);
+                for also in self.ownership.by_another_name(&self.facts, &self.mlflow, &wanted).await? {
+                    demands.extend(self.writers(&also, false, &writable).await?);
+                }
+                demands
+            }
+            (Place::Experiment(id), _) => {
+                let mut demands = vec![theirs(Some(&id))];
+                self.ownership.catch_up(&self.facts, &self.mlflow).await?;
+                for wanted in self.ownership.in_experiment(&self.facts, &self.mlflow, &id).await? {
+                    demands.extend(self.writers(&wanted, false, &writable).await?);
+                }
+                demands
+            }
+            (Place::Above, _) | (Place::Loose(..), Deed::List | Deed::Delete | Deed::Retire) => admin(),
             (Place::Nowhere, _) => vec![theirs(None)],
         };
         permit.and(demands).map_err(|found| Rejection::NotTheirs { principal: user, found: Box::new(found) })
@@ -92,18 +108,19 @@ impl Gate {
         }
     }
 
-    /// What changing files demands of their owners: to write to the model of each.
+    /// What changing files demands of their owners: to write to the model of each. More of them than is known may have
+    /// been registered by now, where `many` may be concerned.
     async fn writers(
         &self,
         wanted: &Wanted,
-        deed: Deed,
+        many: bool,
         writable: impl Fn(&str) -> bool + Send + Sync,
     ) -> Result<Vec<Demand>, FactError> {
         let mut caught_up = false;
         loop {
             let registered = self.ownership.known(wanted);
             let owned = registered.iter().any(|overlap| overlap.zone.of_all);
-            if !caught_up && (!owned || deed == Deed::Delete) {
+            if !caught_up && (!owned || many) {
                 self.ownership.catch_up(&self.facts, &self.mlflow).await?;
                 caught_up = true;
                 continue;
@@ -132,7 +149,7 @@ impl Gate {
 fn without_asking(permit: Permit, permission: Permission, deed: Deed) -> Result<Permit, Rejection> {
     let by_model = match deed {
         Deed::Read | Deed::List => permit.covers(Permission::ModelRead, &Object::SomeModel),
-        Deed::Write | Deed::Delete => false,
+        Deed::Write | Deed::Delete | Deed::Retire => false,
     };
     if by_model || permit.tells_experiments_apart() || permit.covers(permission, &Object::EveryExperiment) {
         return Ok(permit);

@@ -44,6 +44,8 @@ pub enum Address {
     Run(String, String),
     /// A logged model, and a path among its files.
     LoggedModel(String, String),
+    /// An experiment, with everything that is in it.
+    Experiment(String),
 }
 
 /// What an operation demands: at once, and after asking.
@@ -278,6 +280,7 @@ impl<'a> Parts<'a> {
                 (None, Some(id)) => Address::LoggedModel(id.to_owned(), path(field)),
                 (_, None) => Address::Run(run()?, path(field)),
             },
+            Where::Experiment(field) => Address::Experiment(self.required(field)?.to_owned()),
             Where::WholeRun => Address::Run(run()?, String::new()),
             Where::WholeModel => Address::LoggedModel(model()?, String::new()),
         })

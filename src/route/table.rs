@@ -189,6 +189,8 @@ pub enum Deed {
     Write,
     /// They are deleted, whole folders too.
     Delete,
+    /// The experiment, run or logged model that they lie in is deleted: the files stay, and are not found any more.
+    Retire,
 }
 
 /// Where the address of files is read. A field that is left out is an empty path: all files there.
@@ -209,6 +211,8 @@ pub enum Where {
     WholeRun,
     /// All files of the logged model.
     WholeModel,
+    /// All files of all runs and logged models of the experiment in a field.
+    Experiment(&'static str),
 }
 
 /// What is done to MLflow's answer.

@@ -254,8 +254,8 @@ fn files_of_a_run_or_logged_model_are_named_with_it() {
             model("a"),
             Deed::Write,
         ),
-        ("POST", &format!("{PAGE}/runs/delete"), r#"{"run_id":"r"}"#, TrackingDelete, run(""), Deed::Delete),
-        ("DELETE", &format!("{PAGE}/logged-models/m-0f"), "", TrackingDelete, model(""), Deed::Delete),
+        ("POST", &format!("{PAGE}/runs/delete"), r#"{"run_id":"r"}"#, TrackingDelete, run(""), Deed::Retire),
+        ("DELETE", &format!("{PAGE}/logged-models/m-0f"), "", TrackingDelete, model(""), Deed::Retire),
     ] {
         names_files(method, target, body, permission, address, deed);
     }

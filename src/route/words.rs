@@ -64,6 +64,7 @@ impl Where {
             Self::LoggedModel(field) => format!("files:{{model_id}}/{{{field}}}"),
             Self::Either(field) => format!("files:{{run_id or model_id}}/{{{field}}}"),
             Self::WholeRun => "files:{run_id}".to_owned(),
+            Self::Experiment(field) => format!("files:{{{field}}}"),
             Self::WholeModel => "files:{model_id}".to_owned(),
         }
     }

@@ -59,6 +59,9 @@ impl Registry {
                 Some(run) => Answer::ok(&json!({"run": {"info": {"experiment_id": "1",
                     "artifact_uri": format!("mlflow-artifacts:/1/{run}/artifacts")}}})),
             },
+            "runs/search" => Answer::ok(&json!({"runs": [{"info": {"run_id": "v",
+                "artifact_uri": "mlflow-artifacts:/1/v/artifacts"}}]})),
+            "logged-models/search" => Answer::ok(&json!({"models": [{"info": {"model_id": "m-i"}}]})),
             "logged-models/m-v" => logged("v"),
             "logged-models/m-i" => logged("i"),
             "model-versions/search" if pair("filter").is_some() => Answer::ok(&json!({})),
@@ -248,6 +251,27 @@ async fn what_lies_above_runs_is_the_admins_to_list_and_to_delete() {
         assert!(!may(&proxy, &ada(), ask.clone()).await, "{ask:?}");
         assert!(may(&proxy, &root(), ask).await);
     }
+}
+
+#[tokio::test]
+async fn what_hides_files_asks_for_the_models_that_have_them() {
+    let (proxy, registry) = house().await;
+    let experiment = || Ask::post(format!("{V2}/experiments/delete"), r#"{"experiment_id":"1"}"#);
+    let run = |id: &str| Ask::post(format!("{V2}/runs/delete"), format!(r#"{{"run_id":"{id}"}}"#));
+    let end = |id: &str| {
+        let body = format!(r#"{{"model_id":"{id}","status":"LOGGED_MODEL_UPLOAD_FAILED"}}"#);
+        Ask::new("PATCH", format!("{V2}/logged-models/{id}")).json(body)
+    };
+    let both = who("bea@company.com", "ml_engineer", &["iris", "victim", "wine"]);
+    for one in [ada(), vic()] {
+        assert!(!may(&proxy, &one, experiment()).await);
+    }
+    assert!(may(&proxy, &both, experiment()).await);
+    assert!(!may(&proxy, &ada(), end("m-v")).await);
+    assert!(may(&proxy, &ada(), end("m-i")).await);
+    registry.change(|versions| versions.retain(|version| version.source != "runs:/v/model"));
+    assert!(!may(&proxy, &ada(), run("v")).await, "the run that a registered logged model came from");
+    assert!(may(&proxy, &vic(), run("v")).await);
 }
 
 #[tokio::test]
