@@ -51,6 +51,9 @@ pub enum FactError {
     /// MLflow's answer is not what its route answers with.
     #[error("mlflow's answer to a question of ours could not be read")]
     Unreadable(#[source] serde_json::Error),
+    /// What MLflow says of versions does not settle.
+    #[error("mlflow's answers about versions do not agree with each other")]
+    Unsettled,
     /// More than is looked at for one decision.
     #[error("more runs and logged models are concerned than are looked at")]
     TooMany,

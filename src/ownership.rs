@@ -61,9 +61,14 @@ pub struct Ownership {
 
 #[derive(Debug, Default)]
 struct Done {
+    /// Which of the times that MLflow was asked.
     number: u64,
     /// Nothing until everything was read once.
     asked: Option<Asked>,
+    /// When the latest change was made that was seen, by MLflow's clock.
+    latest: Option<i64>,
+    /// Whether everything was seen at once.
+    all: bool,
 }
 
 impl Ownership {
@@ -96,13 +101,42 @@ impl Ownership {
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let seen = Instant::now();
-        let (rows, asked) = match done.asked {
+        let mut shown = match done.asked {
             None => fill::all(facts, mlflow).await?,
             Some(before) => fill::changed(facts, mlflow, before).await?,
         };
-        fill::take_in(facts, mlflow, rows, &self.index, seen).await?;
-        *done = Done { number, asked: Some(asked) };
+        if shown.latest < done.latest {
+            // What was the latest is gone, and so may be more: MLflow's database may have been put back.
+            shown = fill::all(facts, mlflow).await?;
+        }
+        if shown.all {
+            self.index.write().keep_only(shown.rows.iter().map(|row| (&*row.name, &*row.version)));
+        }
+        fill::take_in(facts, mlflow, shown.rows, &self.index, seen).await?;
+        *done = Done { number, asked: Some(shown.asked), latest: shown.latest, all: shown.all };
         Ok(())
+    }
+
+    /// Hears from MLflow of every version of these files, whenever it was registered: one that was deleted may be back.
+    ///
+    /// # Errors
+    /// As [`Ownership::catch_up`].
+    pub async fn look_again(
+        &self,
+        facts: &Facts,
+        mlflow: &Upstream,
+        wanted: &Wanted,
+    ) -> Result<(), FactError> {
+        if self.done.lock().await.all {
+            return Ok(());
+        }
+        let seen = Instant::now();
+        let id = wanted.holder.iter().map(|holder| match holder {
+            Holder::Run(id) | Holder::LoggedModel(id) => id.as_str(),
+        });
+        let ids: Vec<&str> = id.chain(wanted.run.as_deref()).collect();
+        let rows = fill::of(facts, mlflow, &ids).await?;
+        fill::take_in(facts, mlflow, rows, &self.index, seen).await
     }
 
     /// Whether a version is still there, as MLflow says or said less than `trusted` ago. One that is not is forgotten.

@@ -110,9 +110,12 @@ impl Rejection {
             Self::Fact(FactError::Status(status)) if status.is_client_error() => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
-            Self::Fact(FactError::Upstream(_) | FactError::Status(_) | FactError::Unreadable(_)) => {
-                unavailable
-            }
+            Self::Fact(
+                FactError::Upstream(_)
+                | FactError::Status(_)
+                | FactError::Unreadable(_)
+                | FactError::Unsettled,
+            ) => unavailable,
             Self::Upstream(error) => match error {
                 UpstreamError::NotSent(_) | UpstreamError::Unanswered(_) | UpstreamError::CutShort(_) => {
                     unavailable
@@ -145,9 +148,9 @@ impl Rejection {
             | Self::Broken(_)
             | Self::CutOff
             | Self::Unreadable(_) => self.to_string(),
-            Self::Fact(FactError::Status(_) | FactError::Unreadable(_) | FactError::TooMany) => {
-                self.to_string()
-            }
+            Self::Fact(
+                FactError::Status(_) | FactError::Unreadable(_) | FactError::Unsettled | FactError::TooMany,
+            ) => self.to_string(),
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Row {
 
 /// The most of a page that MLflow is asked for.
 const PAGE: usize = 1000;
+/// The most of the first page of what is new: where there are no more, it is all there is.
+const FEW: usize = 100;
 /// Rows that two pages of the whole list have in common: one that is still where it was shows that nothing has moved.
 const OVERLAP: usize = 10;
 /// The whole list is begun anew so often when rows move while it is read; then it is taken as it is. What is missing is
@@ -61,27 +63,54 @@ impl Asked {
 /// these (`store/model_registry/sqlalchemy_store.py` `_update_query_to_exclude_prompts`). So it is asked twice.
 const FILTERS: [&str; 2] = ["", "tags.`mlflow.prompt.is_prompt` = 'true'"];
 
+/// Versions that MLflow has shown.
+pub(super) struct Shown {
+    pub(super) rows: Vec<Row>,
+    /// Whether these are all that there are.
+    pub(super) all: bool,
+    /// When the latest of them was changed, by MLflow's clock.
+    pub(super) latest: Option<i64>,
+    pub(super) asked: Asked,
+}
+
+impl Shown {
+    fn with(mut self, prompts: Self) -> Self {
+        self.rows.extend(prompts.rows);
+        self.all &= prompts.all;
+        self.latest = self.latest.max(prompts.latest);
+        self
+    }
+}
+
 /// Every version that MLflow has.
-pub(super) async fn all(facts: &Facts, mlflow: &Upstream) -> Result<(Vec<Row>, Asked), FactError> {
+pub(super) async fn all(facts: &Facts, mlflow: &Upstream) -> Result<Shown, FactError> {
     let [models, prompts] = FILTERS.map(|filter| whole(facts, mlflow, filter));
-    let ((mut rows, asked), (prompts, _)) = tokio::try_join!(models, prompts)?;
-    rows.extend(prompts);
-    Ok((rows, asked))
+    let (models, prompts) = tokio::try_join!(models, prompts)?;
+    Ok(models.with(prompts))
 }
 
-/// Versions that were changed since MLflow was asked `before`, or not long before that.
-pub(super) async fn changed(
-    facts: &Facts,
-    mlflow: &Upstream,
-    before: Asked,
-) -> Result<(Vec<Row>, Asked), FactError> {
+/// Versions that were changed since MLflow was asked `before`, or not long before that, and some more; all of them where
+/// they are few.
+pub(super) async fn changed(facts: &Facts, mlflow: &Upstream, before: Asked) -> Result<Shown, FactError> {
     let [models, prompts] = FILTERS.map(|filter| latest(facts, mlflow, filter, before));
-    let ((mut rows, asked), (prompts, _)) = tokio::try_join!(models, prompts)?;
-    rows.extend(prompts);
-    Ok((rows, asked))
+    let (models, prompts) = tokio::try_join!(models, prompts)?;
+    Ok(models.with(prompts))
 }
 
-async fn whole(facts: &Facts, mlflow: &Upstream, filter: &str) -> Result<(Vec<Row>, Asked), FactError> {
+/// Versions of these runs and logged models, by their ids, whenever they were registered.
+pub(super) async fn of(facts: &Facts, mlflow: &Upstream, ids: &[&str]) -> Result<Vec<Row>, FactError> {
+    let by_id = |id: &&str| [format!("source_path LIKE '%{id}%'"), format!("run_id = '{id}'")];
+    let filters = ids.iter().filter(|id| sources::is_id(id)).flat_map(by_id);
+    let [_, prompts] = FILTERS;
+    let filters: Vec<String> =
+        filters.flat_map(|filter| [format!("{filter} AND {prompts}"), filter]).collect();
+    let now = Asked::now(None, Instant::now());
+    let asked = filters.iter().map(|filter| latest(facts, mlflow, filter, now));
+    let shown = futures_util::future::try_join_all(asked).await?;
+    Ok(shown.into_iter().flat_map(|shown| shown.rows).collect())
+}
+
+async fn whole(facts: &Facts, mlflow: &Upstream, filter: &str) -> Result<Shown, FactError> {
     let mut attempt = 1;
     'anew: loop {
         let mut rows: Vec<Row> = Vec::new();
@@ -102,19 +131,15 @@ async fn whole(facts: &Facts, mlflow: &Upstream, filter: &str) -> Result<(Vec<Ro
             rows.truncate(at);
             rows.extend(page);
             if !full {
-                return Ok((rows, asked));
+                let latest = rows.iter().map(|row| row.last_updated_timestamp).max();
+                return Ok(Shown { rows, all: !moved, latest, asked });
             }
         }
     }
 }
 
-async fn latest(
-    facts: &Facts,
-    mlflow: &Upstream,
-    filter: &str,
-    before: Asked,
-) -> Result<(Vec<Row>, Asked), FactError> {
-    let (mut rows, mut size, mut asked) = (Vec::new(), 100, None);
+async fn latest(facts: &Facts, mlflow: &Upstream, filter: &str, before: Asked) -> Result<Shown, FactError> {
+    let (mut rows, mut size, mut asked): (Vec<Row>, _, _) = (Vec::new(), FEW, None);
     loop {
         let now = Instant::now();
         let (page, said_at) =
@@ -123,9 +148,10 @@ async fn latest(
         let since = asked.since(before);
         let full = page.len() == size;
         let reached = page.last().is_some_and(|row| row.last_updated_timestamp < since);
-        rows.extend(page.into_iter().filter(|row| row.last_updated_timestamp >= since));
+        rows.extend(page);
         if reached || !full {
-            return Ok((rows, asked));
+            let latest = rows.first().map(|row| row.last_updated_timestamp);
+            return Ok(Shown { rows, all: !full, latest, asked });
         }
         size = PAGE;
     }

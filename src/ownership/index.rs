@@ -1,6 +1,6 @@
 //! Every registered version and the files it names, in memory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -98,6 +98,21 @@ impl Index {
 
     pub(super) fn count(&self) -> usize {
         self.versions.len()
+    }
+
+    /// Forgets every version but these.
+    pub(super) fn keep_only<'k>(&mut self, kept: impl Iterator<Item = (&'k str, &'k str)>) {
+        let kept: HashSet<(&str, u64)> =
+            kept.filter_map(|(model, version)| Some((model, version.parse().ok()?))).collect();
+        let gone: Vec<Key> = self
+            .versions
+            .keys()
+            .filter(|(model, version)| !kept.contains(&(&**model, *version)))
+            .cloned()
+            .collect();
+        for key in &gone {
+            self.remove(key);
+        }
     }
 
     /// All versions of a model.

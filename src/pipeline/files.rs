@@ -80,8 +80,8 @@ impl Gate {
             let model = Object::Model((&*overlap.registration.model).into());
             Some(vec![Demand::new(Permission::ModelRead, model)])
         };
-        let mut caught_up = false;
-        loop {
+        let (mut caught_up, mut looked_again) = (false, false);
+        for _ in 0..ROUNDS {
             let mut registered = self.ownership.known(wanted);
             registered.retain(|overlap| overlap.zone.of_all);
             let mut gone = false;
@@ -96,6 +96,11 @@ impl Gate {
                 caught_up = true;
                 continue;
             }
+            if !looked_again && !registered.is_empty() {
+                self.ownership.look_again(&self.facts, &self.mlflow, wanted).await?;
+                looked_again = true;
+                continue;
+            }
             for overlap in &registered {
                 if self.stands(overlap, NOW).await? {
                     return Ok(demand(overlap));
@@ -105,7 +110,9 @@ impl Gate {
             if !gone {
                 return Ok(None);
             }
+            caught_up = false;
         }
+        Err(FactError::Unsettled)
     }
 
     /// What changing files demands of their owners: to write to the model of each. More of them than is known may have
@@ -116,8 +123,8 @@ impl Gate {
         many: bool,
         writable: impl Fn(&str) -> bool + Send + Sync,
     ) -> Result<Vec<Demand>, FactError> {
-        let mut caught_up = false;
-        loop {
+        let (mut caught_up, mut looked_again) = (false, false);
+        for _ in 0..ROUNDS {
             let registered = self.ownership.known(wanted);
             let owned = registered.iter().any(|overlap| overlap.zone.of_all);
             if !caught_up && (!owned || many) {
@@ -125,9 +132,15 @@ impl Gate {
                 caught_up = true;
                 continue;
             }
+            let owners = owners(&registered, wanted);
+            if !looked_again && !owners.iter().all(|owner| writable(&owner.model)) {
+                self.ownership.look_again(&self.facts, &self.mlflow, wanted).await?;
+                looked_again = true;
+                continue;
+            }
             let mut gone = false;
             let mut demands = Vec::new();
-            for owner in owners(&registered, wanted) {
+            for owner in owners {
                 let trusted = if writable(&owner.model) { TRUSTED } else { NOW };
                 gone |= !self.ownership.stands(&self.facts, &self.mlflow, owner, trusted).await?;
                 let object = Object::Model((&*owner.model).into());
@@ -138,6 +151,7 @@ impl Gate {
             }
             caught_up = false;
         }
+        Err(FactError::Unsettled)
     }
 
     async fn stands(&self, overlap: &Overlap, trusted: Duration) -> Result<bool, FactError> {
@@ -156,6 +170,9 @@ fn without_asking(permit: Permit, permission: Permission, deed: Deed) -> Result<
     }
     Ok(permit.and(vec![Demand::new(permission, Object::EveryExperiment)])?)
 }
+
+/// So often versions may turn out to be gone while one request is decided.
+const ROUNDS: usize = 32;
 
 /// A refusal is never by what MLflow said a while ago.
 const NOW: Duration = Duration::ZERO;

@@ -325,6 +325,42 @@ async fn a_deletion_past_us_is_heard_of_before_anybody_is_refused() {
 }
 
 #[tokio::test]
+async fn a_version_that_comes_back_is_heard_of() {
+    let (proxy, registry) = house().await;
+    let before = registry.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let file = "1/v/artifacts/model/MLmodel";
+    assert!(may(&proxy, &vic(), get(file)).await);
+    registry.change(|versions| versions.retain(|version| version.model != "victim"));
+    let gone = Ask::new("DELETE", format!("{V2}/registered-models/delete")).json(r#"{"name":"victim"}"#);
+    assert_eq!(proxy.send(gone.by(&vic())).await.status, 200);
+    assert!(may(&proxy, &ada(), get(file)).await);
+    registry.change(|versions| *versions = before);
+    assert!(!may(&proxy, &ada(), get(file)).await, "MLflow's database was put back");
+    assert!(may(&proxy, &vic(), put(file)).await);
+}
+
+/// Versions enough that one page of MLflow's does not hold them.
+fn crowd(registry: &Registry) {
+    for number in 1..=150 {
+        registry.add("crowd", number, "", &format!("runs:/r{number}/model"));
+    }
+}
+
+#[tokio::test]
+async fn among_many_versions_one_that_comes_back_is_heard_of() {
+    let (proxy, registry) = house().await;
+    crowd(&registry);
+    let before = registry.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let file = "1/v/artifacts/model/MLmodel";
+    assert!(!may(&proxy, &ada(), get(file)).await);
+    registry.change(|versions| versions.retain(|version| version.model == "crowd"));
+    registry.add("crowd", 151, "", "runs:/r/x");
+    assert!(may(&proxy, &ada(), get(file)).await, "all are gone");
+    registry.change(|versions| *versions = before);
+    assert!(!may(&proxy, &ada(), get(file)).await, "what was the latest is gone, so all are read again");
+}
+
+#[tokio::test]
 async fn a_name_that_is_used_again_has_none_of_the_former_files() {
     let (proxy, registry) = house().await;
     let file = "1/i/artifacts/model/MLmodel";
