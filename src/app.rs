@@ -22,6 +22,7 @@ use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::mistake::Mistake;
 use crate::pipeline::Gate;
 use crate::ready::Ready;
+use crate::route::cross_site::Origins;
 use crate::upstream::{self, AddressError, Upstream};
 
 /// What each room is given.
@@ -41,6 +42,8 @@ pub struct Settings {
     pub upstream: upstream::Settings,
     /// MLflow's `--static-prefix`.
     pub static_prefix: Option<String>,
+    /// Other sites whose pages may call.
+    pub origins: Origins,
     /// Requests in flight.
     pub limits: limit::Settings,
     /// How long a drain may take.
@@ -110,6 +113,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         clock,
         drain: drain.clone(),
         static_prefix: settings.static_prefix,
+        origins: settings.origins,
     });
     let policies = (settings.policies_dir, writer, standing);
     Ok(Bound { data, admin, gate, health, policies, trigger, drain, writer: lines })

@@ -6,6 +6,7 @@
 
 pub mod artifact_path;
 pub mod coverage;
+pub mod cross_site;
 pub mod demand;
 mod find;
 pub mod graphql;
@@ -19,6 +20,7 @@ mod words;
 pub mod write;
 
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use crate::operation::Access;
@@ -90,6 +92,9 @@ pub enum Misread {
     /// A page of another site asks a browser to change something here.
     #[error("a page of another site may not change anything here")]
     CrossSite,
+    /// A browser asks for a page whose origin is not named.
+    #[error("pages of `{0}` may not call here: `server.cors_origins` does not name it")]
+    Preflight(String),
     /// More objects than are decided for one request.
     #[error("the request names more than {0} objects")]
     TooManyObjects(usize),
@@ -273,28 +278,17 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
     Ok(())
 }
 
-/// HTTP/1.1 names its host once (RFC 9112 section 3.2); which of two a later reader would take, nobody knows.
-pub fn refuse_hosts(headers: &HeaderMap, version: Version) -> Result<(), Misread> {
-    let hosts = headers.get_all(header::HOST).iter().count();
-    let sound = hosts == 1 || (hosts == 0 && version != Version::HTTP_11);
-    if sound { Ok(()) } else { Err(Misread::Header("host")) }
-}
-
-/// MLflow's own guard against other sites' pages (`server/fastapi_security.py`) looks at `Origin`, which is not sent on, so
-/// it is looked at here. A request without both headers comes from no browser; the Python client sends neither.
-pub fn refuse_cross_site(found: &Found, headers: &HeaderMap, authority: Option<&str>) -> Result<(), Misread> {
-    if found.row.verb == table::Verb::Get {
-        return Ok(());
-    }
-    let sites = headers.get_all("sec-fetch-site").iter();
-    let foreign_site = sites.into_iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(authority);
-    let ours = |origin: &http::HeaderValue| {
-        let origin = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, host)| host);
-        origin.is_some() && origin == host
+/// HTTP/1.1 names its host once (RFC 9112 section 3.2); which of two a later reader would take, nobody knows. HTTP/2 names
+/// it in `:authority`, and a `Host` beside that must say the same (RFC 9113 section 8.3.1).
+pub fn refuse_hosts(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<(), Misread> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let authority = uri.authority().map(Authority::as_str).filter(|_| version == Version::HTTP_2);
+    let sound = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => authority.is_none_or(|authority| host.as_bytes() == authority.as_bytes()),
+        (None, _) => version != Version::HTTP_11,
+        (Some(_), Some(_)) => false,
     };
-    let foreign_origin = !headers.get_all(header::ORIGIN).iter().all(ours);
-    if foreign_site || foreign_origin { Err(Misread::CrossSite) } else { Ok(()) }
+    if sound { Ok(()) } else { Err(Misread::Header("host")) }
 }
 
 /// A non-empty workspace selects another tenant (`server/fastapi_app.py`), in whose names nothing here was decided.

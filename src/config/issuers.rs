@@ -62,6 +62,7 @@ pub(super) fn take(key: &Key, found: &Found<'_>, draft: &mut IssuerDraft) -> Res
             put(draft, found.texts()?)
         }
         Slot::Text(_)
+        | Slot::Texts(_)
         | Slot::Flag(_)
         | Slot::Issuers
         | Slot::LaterText(_)

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Config, Issuer, KeySource, Mode, UpstreamAddress};
 use crate::app::{self, GRACE};
 use crate::listen::{Ceilings, TlsFiles};
+use crate::route::cross_site::Origins;
 use crate::{authn, authz, limit, listen, upstream};
 
 impl Config {
@@ -43,6 +44,7 @@ impl Config {
             policies_dir: self.policies_dir,
             upstream,
             static_prefix: self.upstream.static_prefix,
+            origins: Origins::new(self.server.cors_origins),
             limits: limit::Settings::default(),
             grace: GRACE,
         }

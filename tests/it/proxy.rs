@@ -15,6 +15,7 @@ use sekisho::authz;
 use sekisho::clock::Clock;
 use sekisho::drain::Drained;
 use sekisho::listen::{self, Ceilings};
+use sekisho::route::cross_site::Origins;
 use sekisho::secret::Secret;
 use sekisho::{limit, upstream};
 use serde::de::{MapAccess, Visitor};
@@ -255,6 +256,7 @@ fn settings(policies_dir: PathBuf, address: upstream::Address) -> Settings {
         policies_dir,
         upstream: upstream::Settings::at(address),
         static_prefix: None,
+        origins: Origins::default(),
         limits: limit::Settings::default(),
         grace: Duration::from_secs(15),
     }
