@@ -103,6 +103,7 @@ impl Gate {
         let who = self.authn.identify(&parts.headers).await?;
         trail.note_principal(&who);
         route::refuse_hosts(&parts.headers, &parts.uri, parts.version)?;
+        route::refuse_codings(&parts.headers)?;
         let found = route::find(
             &parts.method,
             &parts.uri,

@@ -86,6 +86,9 @@ pub enum Misread {
     /// A header is missing, unreadable or there twice.
     #[error("the header `{0}` must be there once")]
     Header(&'static str),
+    /// A body in a coding that is not read here.
+    #[error("`chunked` is the only `Transfer-Encoding` that is read here")]
+    Coding,
     /// A workspace is named; sekisho guards servers without workspaces.
     #[error("workspaces are not served here: leave out the header `x-mlflow-workspace`")]
     Workspace,
@@ -289,6 +292,16 @@ pub fn refuse_hosts(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<
         (Some(_), Some(_)) => false,
     };
     if sound { Ok(()) } else { Err(Misread::Header("host")) }
+}
+
+/// `chunked` is the one coding there is: MLflow would see what any other made of a body (RFC 9112 section 6.1).
+pub fn refuse_codings(headers: &HeaderMap) -> Result<(), Misread> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(_), _) => Err(Misread::Coding),
+    }
 }
 
 /// A non-empty workspace selects another tenant (`server/fastapi_app.py`), in whose names nothing here was decided.
