@@ -10,10 +10,12 @@ mod caller;
 mod proxy;
 mod stub;
 
+mod cors;
 mod draining;
 mod experiments;
 mod failures;
 mod forwarded;
+mod frames;
 mod hangups;
 mod lines;
 mod lists;

@@ -214,7 +214,7 @@ async fn an_answer_that_is_cut_at_any_byte_is_never_a_short_one() {
         format!("{head}transfer-encoding: chunked\r\n\r\n6\r\n{{\"runs\r\n7\r\n\": [1]}}\r\n0\r\n\r\n");
     for (answer, clear) in [(&measured, measured.len()), (&chunked, chunked.find("{").expect("a body"))] {
         for cut in 0..=answer.len() {
-            let part = answer[..cut].to_owned();
+            let part = answer.split_at(cut).0.to_owned();
             let sent = part.clone();
             ill(&proxy, move || Answer::Raw(sent.clone()));
             let written = proxy.send(write()).await;

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::caller::ada;
+use crate::caller::{ada, root};
 use crate::proxy::{Proxy, soon};
 use crate::stub::Answer;
 
 const CREATE: &str = "/api/2.0/mlflow/registered-models/create";
 const PUT: &str = "/api/2.0/mlflow-artifacts/artifacts/1/r/artifacts/x";
+const GET_IRIS: &str = "/api/2.0/mlflow/registered-models/get?name=iris";
 const NEXT: &str = "/api/2.0/mlflow/registered-models/get?name=wine";
 
 /// A proxy before a stub whose answers say what they answer.
@@ -119,78 +120,40 @@ impl Wrong {
     }
 }
 
+/// The body of a creation in one chunk.
+const CHUNKED: &str = "\r\n\r\nf\r\n{\"name\":\"iris\"}\r\n0\r\n\r\n";
+
+/// The same after an empty line.
+const PLAIN: &str = "\r\n\r\n{\"name\":\"iris\"}";
+
+fn post() -> String {
+    format!("POST {CREATE} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json")
+}
+
 #[tokio::test]
 async fn a_body_has_one_end() {
     let (proxy, mut wrong) = (house().await, Wrong::default());
-    let (post, put) =
-        (format!("POST {CREATE} HTTP/1.1\r\nhost: x"), format!("PUT {PUT} HTTP/1.1\r\nhost: x"));
-    let json = "content-type: application/json\r\n";
-    let name = r#"{"name":"iris"}"#;
-    for (fields, expected) in [
-        (format!("content-length: 15\r\n\r\n{name}"), both(POSTED)),
-        (format!("transfer-encoding: chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), both(POSTED)),
-        (format!("Transfer-Encoding: CHUNKED\r\n\r\nF\r\n{name}\r\n0\r\n\r\n"), both(POSTED)),
-        (format!("content-length: 15\r\ncontent-length: 15\r\n\r\n{name}"), both(POSTED)),
-        (format!("content-length: 015\r\n\r\n{name}"), both(POSTED)),
+    for (fields, body, expected) in [
+        ("content-length: 15", PLAIN, both(POSTED)),
+        ("content-length: 015", PLAIN, both(POSTED)),
+        ("content-length: 15\r\ncontent-length: 15", PLAIN, both(POSTED)),
+        ("transfer-encoding: chunked", CHUNKED, both(POSTED)),
+        ("Transfer-Encoding: CHUNKED", CHUNKED, both(POSTED)),
         // Chunks go before a length, and nothing is taken after them (RFC 9112 section 6.3).
-        (
-            format!("content-length: 4\r\ntransfer-encoding: chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"),
-            alone(POSTED),
-        ),
-        (
-            format!("transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"),
-            alone(POSTED),
-        ),
-        (
-            format!("transfer-encoding: chunked\r\ncontent-length: -4\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"),
-            alone(POSTED),
-        ),
-        ("content-length: 0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), refused(BAD)),
-        (format!("content-length: 15\r\ncontent-length: 16\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length: 15, 15\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length: +15\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length: -15\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length: 0xf\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length: 1 5\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length:\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length: 15\0\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length : 15\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length: 18446744073709551616\r\n\r\n{name}"), refused("400 -")),
-        (format!("content-length: 18446744073709551615\r\n\r\n{name}"), refused("431 -")),
-        (format!("content-length: 9223372036854775807\r\n\r\n{name}"), refused(BAD)),
-        (format!("transfer-encoding : chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused("400 -")),
-        (format!("transfer-encoding\t: chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused("400 -")),
-        (format!("transfer-encoding:\x0bchunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused("400 -")),
-        (format!("transfer-encoding: xchunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused("400 -")),
-        (format!("transfer-encoding: chunked, identity\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused("400 -")),
-        (format!("transfer-encoding: \"chunked\"\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused("400 -")),
-        (format!("transfer-encoding: chunked;a=b\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused("400 -")),
-        (format!("transfer-encoding:\r\n chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused("400 -")),
-        (
-            format!("transfer-encoding: chunked\r\ntransfer-encoding: x\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"),
-            refused("400 -"),
-        ),
-        (
-            format!("x: y\r\n transfer-encoding: chunked\r\ncontent-length: 15\r\n\r\n{name}"),
-            refused("400 -"),
-        ),
-        (format!("x: a\rb\r\ncontent-length: 15\r\n\r\n{name}"), refused("400 -")),
-        (format!("x: a\0b\r\ncontent-length: 15\r\n\r\n{name}"), refused("400 -")),
-        (format!("x\r\ncontent-length: 15\r\n\r\n{name}"), refused("400 -")),
-        (format!(": x\r\ncontent-length: 15\r\n\r\n{name}"), refused("400 -")),
+        ("content-length: 4\r\ntransfer-encoding: chunked", CHUNKED, alone(POSTED)),
+        ("transfer-encoding: chunked\r\ncontent-length: 4", CHUNKED, alone(POSTED)),
+        ("transfer-encoding: chunked\r\ncontent-length: -4", CHUNKED, alone(POSTED)),
+        ("content-length: 0\r\ntransfer-encoding: chunked", "\r\n\r\n0\r\n\r\n", refused(BAD)),
+        ("content-length: 9223372036854775807", PLAIN, refused(BAD)),
+        ("content-length: 18446744073709551615", PLAIN, refused("431 -")),
         // Codings that hyper would take for chunks.
-        (format!("transfer-encoding: gzip, chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"), refused_then_next(BAD)),
-        (
-            format!("transfer-encoding: chunked, chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"),
-            refused_then_next(BAD),
-        ),
-        (
-            format!("transfer-encoding: x\r\ntransfer-encoding: chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n"),
-            refused_then_next(BAD),
-        ),
+        ("transfer-encoding: gzip, chunked", CHUNKED, refused_then_next(BAD)),
+        ("transfer-encoding: chunked, chunked", CHUNKED, refused_then_next(BAD)),
+        ("transfer-encoding: x\r\ntransfer-encoding: chunked", CHUNKED, refused_then_next(BAD)),
     ] {
-        wrong.check(&proxy, &post, format!("{json}{fields}"), expected).await;
+        wrong.check(&proxy, &post(), format!("{fields}{body}"), expected).await;
     }
+    let put = format!("PUT {PUT} HTTP/1.1\r\nhost: x");
     for (fields, expected) in [
         ("content-length: 2\r\n\r\nhi", both(STORED)),
         ("transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", both(STORED)),
@@ -199,9 +162,47 @@ async fn a_body_has_one_end() {
     ] {
         wrong.check(&proxy, &put, fields, expected).await;
     }
-    let old = format!("POST {CREATE} HTTP/1.0\r\nhost: x");
-    let fields = format!("{json}transfer-encoding: chunked\r\n\r\nf\r\n{name}\r\n0\r\n\r\n");
-    wrong.check(&proxy, &old, fields, refused("400 -")).await;
+    wrong.none();
+}
+
+#[tokio::test]
+async fn what_does_not_say_in_one_way_where_it_ends_is_no_request() {
+    let (proxy, mut wrong) = (house().await, Wrong::default());
+    for fields in [
+        "content-length: 15\r\ncontent-length: 16",
+        "content-length: 15, 15",
+        "content-length: +15",
+        "content-length: -15",
+        "content-length: 0xf",
+        "content-length: 1 5",
+        "content-length:",
+        "content-length: 15\0",
+        "content-length : 15",
+        "content-length: 18446744073709551616",
+        "x: a\rb\r\ncontent-length: 15",
+        "x: a\0b\r\ncontent-length: 15",
+        "x\r\ncontent-length: 15",
+        ": x\r\ncontent-length: 15",
+        "x: y\r\n folded: z\r\ncontent-length: 15",
+    ] {
+        wrong.check(&proxy, &post(), format!("{fields}{PLAIN}"), refused("400 -")).await;
+    }
+    for fields in [
+        "transfer-encoding : chunked",
+        "transfer-encoding\t: chunked",
+        "transfer-encoding:\x0bchunked",
+        "transfer-encoding: xchunked",
+        "transfer-encoding: chunked, identity",
+        "transfer-encoding: \"chunked\"",
+        "transfer-encoding: chunked;a=b",
+        "transfer-encoding:\r\n chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: x",
+        "x: y\r\n transfer-encoding: chunked\r\ncontent-length: 15",
+    ] {
+        wrong.check(&proxy, &post(), format!("{fields}{CHUNKED}"), refused("400 -")).await;
+    }
+    let old = post().replace("HTTP/1.1", "HTTP/1.0");
+    wrong.check(&proxy, &old, format!("transfer-encoding: chunked{CHUNKED}"), refused("400 -")).await;
     wrong.none();
 }
 
@@ -344,4 +345,47 @@ async fn a_line_feed_that_hides_a_request_hides_nothing() {
     let fields = format!("x: y\ncontent-length: {length}\r\n\r\n{hidden}");
     wrong.check(&proxy, line, fields, refused_then_next(BAD)).await;
     wrong.none();
+}
+
+#[tokio::test]
+async fn requests_in_a_row_are_answered_in_a_row_each_to_its_own_caller() {
+    let proxy = house().await;
+    let (mut said, mut expected) = (String::new(), Vec::new());
+    for turn in 0..40 {
+        let (who, name) = if turn % 2 == 0 { (ada(), "iris") } else { (root(), "secret") };
+        let token = who.token(&proxy.clock);
+        let target = format!("/api/2.0/mlflow/registered-models/get?name={name}{turn}");
+        let (target, told) = match turn % 4 {
+            0 => (target.replace("iris", "hidden"), "403 PERMISSION_DENIED".to_owned()),
+            1 | 3 => (target.clone(), format!("200 GET mlflow/registered-models/get?name={name}{turn}")),
+            _ => (GET_IRIS.to_owned(), "200 GET mlflow/registered-models/get?name=iris".to_owned()),
+        };
+        let last = if turn == 39 { "connection: close\r\n" } else { "" };
+        said += &format!("GET {target} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{last}\r\n");
+        expected.push(told);
+    }
+    let mut socket = TcpStream::connect(proxy.address).await.expect("a connection");
+    socket.write_all(said.as_bytes()).await.expect("a taker");
+    let mut heard = Vec::new();
+    soon(socket.read_to_end(&mut heard)).await.expect("an end");
+    assert_eq!(answers(&heard), expected);
+}
+
+#[tokio::test]
+async fn a_body_that_is_called_for_and_does_not_come_is_no_request() {
+    let proxy = house().await;
+    let token = ada().token(&proxy.clock);
+    let put =
+        format!("PUT {PUT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nexpect: 100-continue\r\n");
+    let next = format!("GET {NEXT} HTTP/1.1\r\nhost: x\r\n\r\n");
+    // What stands where the body should be is the body, however much it looks like a request.
+    let length = next.len();
+    let told = proxy.raw(&format!("{put}connection: close\r\ncontent-length: {length}\r\n\r\n{next}")).await;
+    assert!(told.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{told}");
+    assert_eq!((proxy.stub.only().line(), proxy.stub.only().text()), (format!("PUT {PUT}"), next));
+    // Refused before it is called for: nothing that comes later on is read as a request.
+    let refused = put.replace(&token, "x");
+    let told = proxy.raw(&format!("{refused}connection: close\r\ncontent-length: 9\r\n\r\n")).await;
+    assert!(told.starts_with("HTTP/1.1 401"), "{told}");
+    assert_eq!(proxy.stub.heard().len(), 1);
 }
