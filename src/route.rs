@@ -170,7 +170,7 @@ pub fn find(
     let path = Path::read(uri, is_http2)?;
     let below = static_prefix.and_then(|prefix| path.below(prefix));
     let found = find::find(method, below.as_ref().unwrap_or(&path));
-    found.ok_or_else(|| Misread::NoRoute(format!("{} {}", shortened(method.as_str()), shortened(uri.path()))))
+    found.ok_or_else(|| Misread::NoRoute(format!("{} {}", shortened(method.as_str()), shown(uri.path()))))
 }
 
 /// Reads a request's parameters. `body` is what was sent, or nothing for a row whose file streams.
@@ -310,6 +310,16 @@ fn refuse_workspace(headers: &HeaderMap) -> Result<(), Misread> {
         headers.get_all("x-mlflow-workspace").iter().any(|value| !value.as_bytes().trim_ascii().is_empty());
     if named { Err(Misread::Workspace) } else { Ok(()) }
 }
+
+/// A path without segments that are longer than any route's or id's: somebody may have put a token there.
+fn shown(path: &str) -> String {
+    let segment =
+        |segment: &str| if segment.len() > LONGEST_SHOWN { "…".to_owned() } else { segment.to_owned() };
+    shortened(&path.split('/').map(segment).collect::<Vec<_>>().join("/"))
+}
+
+/// A JWT's shortest part that is worth anything, its signature, has 43 characters; ids have 35 at most.
+const LONGEST_SHOWN: usize = 40;
 
 fn shortened(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(120).collect()

@@ -44,6 +44,8 @@ impl Origins {
     pub fn preflight(&self, asked: &HeaderMap) -> Result<HeaderMap, Misread> {
         if self.listed(asked).is_none() {
             let origin = only(asked, &header::ORIGIN).and_then(|origin| origin.to_str().ok());
+            // An origin has neither; whatever has is not to be repeated.
+            let origin = origin.filter(|origin| !origin.contains(['@', '?']));
             return Err(Misread::Preflight(shortened(origin.unwrap_or("…"))));
         }
         Ok(HeaderMap::from_iter([

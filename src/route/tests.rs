@@ -424,3 +424,18 @@ fn a_request_names_its_host_once() {
         );
     }
 }
+
+#[test]
+fn a_path_that_is_told_about_holds_no_token() {
+    let told = |target: &str| {
+        let uri: Uri = target.parse().expect("a URI");
+        find(&Method::GET, &uri, false, None).expect_err("no row").to_string()
+    };
+    assert_eq!(
+        told("/api/2.0/mlflow/nothing/0123456789abcdef0123456789abcdef?token=hunter2"),
+        "no such endpoint: GET /api/2.0/mlflow/nothing/0123456789abcdef0123456789abcdef"
+    );
+    let signature = "k".repeat(43);
+    assert_eq!(told(&format!("/x/{signature}/y")), "no such endpoint: GET /x/…/y");
+    assert_eq!(told(&format!("/eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.{signature}")), "no such endpoint: GET /…");
+}
