@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -170,6 +171,58 @@ def raw(token: str) -> list[bytes]:
         f"POST {MODELS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ntransfer-encoding: chunked\r\n\r\n{hidden}\r\n".encode(),
         f"GET / HTTP/1.1\r\nhost: x\r\nx: {hidden}\r\n y\r\n\r\n".encode(),
     ]
+
+
+def http2(place: str, fields: list[tuple[str, str]]) -> bytes:
+    """One request in frames of its own (RFC 9113, RFC 7541 section 6.2.2), and everything that came until the answer began."""
+    block = b""
+    for name, value in fields:
+        block += b"\0" + _text(name) + _text(value)
+    frames = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b"") + _frame(1, 5, 1, block)
+    host, port = place.removeprefix("http://").split(":")
+    came = b""
+    with socket.create_connection((host, int(port)), 15) as wire:
+        wire.sendall(frames)
+        while True:
+            head = _exactly(wire, 9)
+            came += _exactly(wire, int.from_bytes(head[:3]))
+            if len(head) < 9 or head[3] in (1, 3, 7):
+                return came
+
+
+def _exactly(wire: socket.socket, count: int) -> bytes:
+    came = b""
+    while len(came) < count and (more := wire.recv(count - len(came))):
+        came += more
+    return came
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4) + payload
+
+
+def _text(text: str) -> bytes:
+    length, raw = len(text), text.encode()
+    if length < 127:
+        return bytes((length,)) + raw
+    rest, size = length - 127, b"\x7f"
+    while rest >= 128:
+        size += bytes((rest % 128 + 128,))
+        rest //= 128
+    return size + bytes((rest,)) + raw
+
+
+def test_http2_is_no_more_talkative(traced: Gate) -> None:
+    """Sound, refused, and not even a request."""
+    token = traced.sekisho.token("root@company.com", "admin")
+    sound = [(":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", f"{MODELS}?token={secret('a query in HTTP/2')}")]
+    for more in (
+        [("authorization", f"Bearer {token}"), ("cookie", secret("a cookie in HTTP/2"))],
+        [("authorization", f"Bearer {secret('Bearer in HTTP/2')}")],
+        [("authorization", f"Bearer {token}"), ("connection", secret("a connection in HTTP/2"))],
+        [("authorization", f"Bearer {token}\r\nx: y"), ("x", secret("a broken field in HTTP/2"))],
+    ):
+        assert http2(traced.url, sound + more)
 
 
 def test_what_is_searched_for_would_be_found(traced: Gate) -> None:
