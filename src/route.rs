@@ -19,6 +19,8 @@ pub mod target;
 mod words;
 pub mod write;
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version, header};
@@ -121,7 +123,6 @@ pub struct Operation {
 }
 
 /// Parameters by the row's [`Form`].
-#[derive(Debug)]
 pub enum Parameters {
     /// None.
     None,
@@ -137,6 +138,19 @@ pub enum Parameters {
     Spans(Bytes),
     /// A GraphQL document.
     Graphql(Asked),
+}
+
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Upload => f.write_str("Upload"),
+            Self::Message(message) | Self::SmallFile(message, _) => message.fmt(f),
+            Self::Free(query, _) => query.fmt(f),
+            Self::Spans(_) => f.write_str("Spans"),
+            Self::Graphql(asked) => asked.fmt(f),
+        }
+    }
 }
 
 impl Operation {

@@ -7,6 +7,7 @@ mod headers;
 mod tests;
 
 use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use body::{Progress, Sending};
 use connect::{Connector, Served};
 
 use crate::listen::BoxError;
+use crate::secret::without_query;
 
 /// Where MLflow is, and how long it is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +84,6 @@ impl Settings {
 }
 
 /// What is to be asked of MLflow. Nothing of it is taken from a caller's request unread.
-#[derive(Debug)]
 pub struct Order {
     /// The method.
     pub method: Method,
@@ -94,6 +95,13 @@ pub struct Order {
     pub body: OrderBody,
     /// Whether it may be asked twice: GET and HEAD only.
     pub repeatable: bool,
+}
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = without_query(&self.path_and_query);
+        f.debug_struct("Order").field("method", &self.method).field("path", &path).finish_non_exhaustive()
+    }
 }
 
 /// How far a request came. `Display` names no address; [`UpstreamError::detail`] does, for the log.

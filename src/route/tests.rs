@@ -439,3 +439,30 @@ fn a_path_that_is_told_about_holds_no_token() {
     assert_eq!(told(&format!("/x/{signature}/y")), "no such endpoint: GET /x/…/y");
     assert_eq!(told(&format!("/eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.{signature}")), "no such endpoint: GET /…");
 }
+
+#[test]
+fn a_debug_shows_names_and_no_values() {
+    let secret = "hunter2";
+    for (method, target, body) in [
+        (
+            "POST",
+            format!("{V2}/webhooks"),
+            format!(r#"{{"name":"h","url":"https://{secret}","secret":"{secret}"}}"#),
+        ),
+        ("GET", format!("{V2}/registered-models/search?filter={secret}"), String::new()),
+        (
+            "POST",
+            format!("{V2}/users/create?x={secret}"),
+            format!(r#"{{"username":"u","password":"{secret}"}}"#),
+        ),
+        ("POST", format!("{V2}/runs/set-tag"), format!(r#"{{"run_id":"r","key":"k","value":"{secret}"}}"#)),
+    ] {
+        let operation = classify(method, &target, &body).expect("a sound request");
+        let forward = write::forward(&operation, &HeaderMap::new(), None);
+        let told = format!("{:?} {:?} {forward:?}", operation, operation.parameters);
+        assert!(!told.contains(secret), "{told}");
+        assert!(told.contains('…') || told.contains("filter"), "{told}");
+    }
+    let asked = graphql::Asked { root: "mlflowGetRun".into(), body: secret.into() };
+    assert_eq!(format!("{asked:?}"), "Asked { root: \"mlflowGetRun\", body: … }");
+}

@@ -1,5 +1,6 @@
 //! Bodies on their way to MLflow and back.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,13 +16,13 @@ use tokio::pin;
 use tokio::time::{Instant, timeout_at};
 
 use crate::listen::BoxError;
+use crate::secret::Hidden;
 use crate::stall::{Patient, Stopped};
 
 /// A caller's body that is passed on as it comes.
 pub type CallerBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The body of an [`Order`](super::Order).
-#[derive(Debug)]
 pub enum OrderBody {
     /// None.
     Empty,
@@ -134,13 +135,11 @@ impl Progress {
 }
 
 /// A request's body on its way to MLflow.
-#[derive(Debug)]
 pub(super) struct Sending {
     rest: Rest,
     progress: Progress,
 }
 
-#[derive(Debug)]
 enum Rest {
     Nothing,
     Bytes(Bytes),
@@ -227,7 +226,6 @@ impl Body for Sending {
 }
 
 /// The body of MLflow's answer, which fails when MLflow stalls.
-#[derive(Debug)]
 pub struct Reply {
     /// What has been read already.
     ahead: Bytes,
@@ -273,6 +271,12 @@ fn next(body: &mut Patient, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, R
         Err(Stopped::Stalled) => Some(Err(ReplyError::Stalled)),
         Err(Stopped::Broken(error)) => Some(Err(ReplyError::Broken(error))),
     })
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("ahead", &Hidden).field("body", &self.body).finish()
+    }
 }
 
 impl Body for Reply {
