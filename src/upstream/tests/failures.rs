@@ -210,6 +210,26 @@ async fn what_mlflow_says_before_it_is_asked_is_no_answer() {
 }
 
 #[tokio::test]
+async fn what_it_says_unasked_on_a_unix_socket_is_none_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mlflow.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let upstream = Upstream::new(Settings::at(Address::Unix(path))).unwrap();
+    let answer = async || {
+        let mut line = Line(soon(listener.accept()).await.unwrap().0);
+        line.head().await;
+        line.say(OK).await;
+        line
+    };
+    let (mut first, answered) = tokio::join!(answer(), soon(upstream.send(get())));
+    assert_eq!(text(answered.unwrap()).await, "ok");
+    first.say("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nstolen").await;
+    let (_second, answered) = tokio::join!(answer(), soon(upstream.send(post())));
+    assert_eq!(text(answered.unwrap()).await, "ok");
+    assert_eq!(first.rest().await, b"");
+}
+
+#[tokio::test]
 async fn an_answer_is_kept_up_to_the_ceiling() {
     for (ceiling, fits) in [(2, true), (1, false)] {
         let (_line, response) = played().await.exchange(get(), OK).await;
