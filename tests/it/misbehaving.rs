@@ -259,8 +259,8 @@ async fn chunks_that_are_none_break_the_answer_off() {
 #[tokio::test]
 async fn what_hangs_is_not_waited_for_forever_and_holds_up_nobody() {
     let proxy = Proxy::with(|settings| {
-        settings.upstream.head = Duration::from_millis(200);
-        settings.upstream.body_stall = Duration::from_millis(200);
+        settings.upstream.head = Duration::from_millis(500);
+        settings.upstream.body_stall = Duration::from_millis(500);
     })
     .await;
     for said in [
