@@ -23,6 +23,7 @@ use crate::mistake::Mistake;
 use crate::ownership::Ownership;
 use crate::pipeline::Gate;
 use crate::ready::Ready;
+use crate::route::cross_site::Origins;
 use crate::upstream::{self, AddressError, Upstream};
 
 /// What each room is given.
@@ -46,6 +47,8 @@ pub struct Settings {
     pub presigned: bool,
     /// Whether the registered versions are read as soon as MLflow answers, and not only when files are first asked for.
     pub read_versions_at_start: bool,
+    /// Other sites whose pages may call.
+    pub origins: Origins,
     /// Requests in flight.
     pub limits: limit::Settings,
     /// How long a drain may take.
@@ -118,6 +121,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         clock,
         drain: drain.clone(),
         static_prefix: settings.static_prefix,
+        origins: settings.origins,
     });
     let policies = (settings.policies_dir, writer, standing);
     let read_versions_at_start = settings.read_versions_at_start;

@@ -168,6 +168,13 @@ impl Trail {
         self.line.rows = permit.rows().iter().map(ToString::to_string).collect();
     }
 
+    /// That a browser asked what a page of another site may do, and was told.
+    pub fn note_preflight(&mut self) {
+        self.line.kind = Kind::Read;
+        self.line.decision = "allow";
+        self.line.reason = Some("a preflight of an origin that is named".to_owned());
+    }
+
     /// That the policy refused it, and why.
     pub fn note_denied(&mut self, denied: &Denied) {
         self.line.policy = Some(denied.policy().to_string());

@@ -49,6 +49,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Without it the listener speaks plain HTTP.
     pub tls: Option<Tls>,
+    /// Origins of other sites whose pages may call, as a browser writes them.
+    pub cors_origins: Vec<String>,
 }
 
 /// Files of a TLS listener. They are read, and read again when they change, by the listener.

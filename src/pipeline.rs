@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod cors;
 mod files;
 mod perform;
 
@@ -25,6 +26,7 @@ use crate::limit::{self, Limits, Slot};
 use crate::listen::{Inbound, Outbound, Peer};
 use crate::ownership::{Holding, Ownership};
 use crate::reject::Rejection;
+use crate::route::cross_site::{self, Here, Origins};
 use crate::route::table::{Answer, Form, Rule};
 use crate::route::{self, Found, Misread, Operation};
 use crate::upstream::Upstream;
@@ -53,6 +55,8 @@ pub struct Gate {
     pub drain: Drain,
     /// MLflow's `--static-prefix`.
     pub static_prefix: Option<String>,
+    /// Other sites whose pages may call.
+    pub origins: Origins,
 }
 
 /// A request that may go on: what it does, who may, and the place it takes.
@@ -69,6 +73,14 @@ struct Passed {
 impl Gate {
     /// Answers one request. Whatever happens, one line tells of it.
     pub async fn answer(self: Arc<Self>, request: Request<Inbound>, peer: Peer) -> Response<Outbound> {
+        let origins = self.origins.clone();
+        let origin = origins.listed(request.headers()).cloned();
+        let mut response = self.told(request, peer).await;
+        origins.tell(response.headers_mut(), origin);
+        response
+    }
+
+    async fn told(self: Arc<Self>, request: Request<Inbound>, peer: Peer) -> Response<Outbound> {
         let id = RequestId::kept_or_new(request.headers().get(X_REQUEST_ID));
         let method = request.method().clone();
         let opened = Trail::open(&self.journal, &self.clock, id.clone(), peer.addr.ip(), &method).await;
@@ -76,6 +88,9 @@ impl Gate {
             Ok(trail) => trail,
             Err(error) => return Rejection::from(error).answer(&id, None),
         };
+        if cross_site::is_preflight(&method, request.headers()) {
+            return self.preflight(&request, trail);
+        }
         let mut graphql = None;
         match self.walk(request, peer, &mut trail, &mut graphql).await {
             Ok(passed) => self.perform(passed, trail).await,
@@ -94,7 +109,8 @@ impl Gate {
         let slot = self.limits.admit()?;
         let who = self.authn.identify(&parts.headers).await?;
         trail.note_principal(&who);
-        route::refuse_hosts(&parts.headers, parts.version)?;
+        route::refuse_hosts(&parts.headers, &parts.uri, parts.version)?;
+        route::refuse_codings(&parts.headers)?;
         let found = route::find(
             &parts.method,
             &parts.uri,
@@ -103,7 +119,8 @@ impl Gate {
         )?;
         trail.note_route(found.route());
         *graphql = (found.row.answer == Answer::Graphql).then(String::new);
-        route::refuse_cross_site(&found, &parts.headers, parts.uri.authority().map(Authority::as_str))?;
+        let here = Here { authority: parts.uri.authority().map(Authority::as_str), tls: peer.tls };
+        self.origins.refuse_others(&found, &parts.headers, here)?;
         let (body, stream) = take_body(&found, body).await?;
         let mut operation = route::read(found, &parts.uri, &parts.headers, body)?;
         trail.note_operation(&operation);

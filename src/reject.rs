@@ -100,7 +100,9 @@ impl Rejection {
             Self::OverLimit(_) | Self::Journal(_) => unavailable,
             Self::Unauthenticated(_) => face(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Misread(Misread::NoRoute(_)) => face(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
-            Self::Misread(Misread::CrossSite) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+            Self::Misread(Misread::CrossSite | Misread::Preflight(_)) => {
+                face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
+            }
             Self::Misread(_) | Self::Body(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
             Self::Broken(Broken::Source(_)) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
             Self::Denied(_) | Self::Untold { .. } | Self::NotTheirs { .. } | Self::Broken(_) => {

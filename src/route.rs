@@ -6,6 +6,7 @@
 
 pub mod artifact_path;
 pub mod coverage;
+pub mod cross_site;
 pub mod demand;
 mod find;
 pub mod graphql;
@@ -18,7 +19,10 @@ pub mod target;
 mod words;
 pub mod write;
 
+use std::fmt;
+
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use crate::operation::Access;
@@ -84,12 +88,18 @@ pub enum Misread {
     /// A header is missing, unreadable or there twice.
     #[error("the header `{0}` must be there once")]
     Header(&'static str),
+    /// A body in a coding that is not read here.
+    #[error("`chunked` is the only `Transfer-Encoding` that is read here")]
+    Coding,
     /// A workspace is named; sekisho guards servers without workspaces.
     #[error("workspaces are not served here: leave out the header `x-mlflow-workspace`")]
     Workspace,
     /// A page of another site asks a browser to change something here.
     #[error("a page of another site may not change anything here")]
     CrossSite,
+    /// A browser asks for a page whose origin is not named.
+    #[error("pages of `{0}` may not call here: `server.cors_origins` does not name it")]
+    Preflight(String),
     /// More objects than are decided for one request.
     #[error("the request names more than {0} objects")]
     TooManyObjects(usize),
@@ -113,7 +123,6 @@ pub struct Operation {
 }
 
 /// Parameters by the row's [`Form`].
-#[derive(Debug)]
 pub enum Parameters {
     /// None.
     None,
@@ -129,6 +138,19 @@ pub enum Parameters {
     Spans(Bytes),
     /// A GraphQL document.
     Graphql(Asked),
+}
+
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Upload => f.write_str("Upload"),
+            Self::Message(message) | Self::SmallFile(message, _) => message.fmt(f),
+            Self::Free(query, _) => query.fmt(f),
+            Self::Spans(_) => f.write_str("Spans"),
+            Self::Graphql(asked) => asked.fmt(f),
+        }
+    }
 }
 
 impl Operation {
@@ -162,7 +184,7 @@ pub fn find(
     let path = Path::read(uri, is_http2)?;
     let below = static_prefix.and_then(|prefix| path.below(prefix));
     let found = find::find(method, below.as_ref().unwrap_or(&path));
-    found.ok_or_else(|| Misread::NoRoute(format!("{} {}", shortened(method.as_str()), shortened(uri.path()))))
+    found.ok_or_else(|| Misread::NoRoute(format!("{} {}", shortened(method.as_str()), shown(uri.path()))))
 }
 
 /// Reads a request's parameters. `body` is what was sent, or nothing for a row whose file streams.
@@ -273,28 +295,27 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
     Ok(())
 }
 
-/// HTTP/1.1 names its host once (RFC 9112 section 3.2); which of two a later reader would take, nobody knows.
-pub fn refuse_hosts(headers: &HeaderMap, version: Version) -> Result<(), Misread> {
-    let hosts = headers.get_all(header::HOST).iter().count();
-    let sound = hosts == 1 || (hosts == 0 && version != Version::HTTP_11);
+/// HTTP/1.1 names its host once (RFC 9112 section 3.2); which of two a later reader would take, nobody knows. HTTP/2 names
+/// it in `:authority`, and a `Host` beside that must say the same (RFC 9113 section 8.3.1).
+pub fn refuse_hosts(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<(), Misread> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let authority = uri.authority().map(Authority::as_str).filter(|_| version == Version::HTTP_2);
+    let sound = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => authority.is_none_or(|authority| host.as_bytes() == authority.as_bytes()),
+        (None, _) => version != Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
     if sound { Ok(()) } else { Err(Misread::Header("host")) }
 }
 
-/// MLflow's own guard against other sites' pages (`server/fastapi_security.py`) looks at `Origin`, which is not sent on, so
-/// it is looked at here. A request without both headers comes from no browser; the Python client sends neither.
-pub fn refuse_cross_site(found: &Found, headers: &HeaderMap, authority: Option<&str>) -> Result<(), Misread> {
-    if found.row.verb == table::Verb::Get {
-        return Ok(());
+/// `chunked` is the one coding there is: MLflow would see what any other made of a body (RFC 9112 section 6.1).
+pub fn refuse_codings(headers: &HeaderMap) -> Result<(), Misread> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(_), _) => Err(Misread::Coding),
     }
-    let sites = headers.get_all("sec-fetch-site").iter();
-    let foreign_site = sites.into_iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(authority);
-    let ours = |origin: &http::HeaderValue| {
-        let origin = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, host)| host);
-        origin.is_some() && origin == host
-    };
-    let foreign_origin = !headers.get_all(header::ORIGIN).iter().all(ours);
-    if foreign_site || foreign_origin { Err(Misread::CrossSite) } else { Ok(()) }
 }
 
 /// A non-empty workspace selects another tenant (`server/fastapi_app.py`), in whose names nothing here was decided.
@@ -303,6 +324,16 @@ fn refuse_workspace(headers: &HeaderMap) -> Result<(), Misread> {
         headers.get_all("x-mlflow-workspace").iter().any(|value| !value.as_bytes().trim_ascii().is_empty());
     if named { Err(Misread::Workspace) } else { Ok(()) }
 }
+
+/// A path without segments that are longer than any route's or id's: somebody may have put a token there.
+fn shown(path: &str) -> String {
+    let segment =
+        |segment: &str| if segment.len() > LONGEST_SHOWN { "…".to_owned() } else { segment.to_owned() };
+    shortened(&path.split('/').map(segment).collect::<Vec<_>>().join("/"))
+}
+
+/// A JWT's shortest part that is worth anything, its signature, has 43 characters; ids have 35 at most.
+const LONGEST_SHOWN: usize = 40;
 
 fn shortened(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(120).collect()

@@ -12,6 +12,21 @@ pub const SHORTEST: usize = 32;
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<Vec<u8>>>);
 
+/// Stands in a `Debug` for what may hold a caller's or MLflow's secret: parameters, bodies, signatures.
+pub struct Hidden;
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// A request target as far as a `Debug` may show it: without its query.
+#[must_use]
+pub fn without_query(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
 /// Why a secret is not taken; tells nothing of it but its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakSecret {

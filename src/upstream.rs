@@ -7,6 +7,7 @@ mod headers;
 mod tests;
 
 use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use connect::{Connector, Served};
 pub use headers::SaidAt;
 
 use crate::listen::BoxError;
+use crate::secret::without_query;
 
 /// Where MLflow is, and how long it is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +85,6 @@ impl Settings {
 }
 
 /// What is to be asked of MLflow. Nothing of it is taken from a caller's request unread.
-#[derive(Debug)]
 pub struct Order {
     /// The method.
     pub method: Method,
@@ -95,6 +96,13 @@ pub struct Order {
     pub body: OrderBody,
     /// Whether it may be asked twice: GET and HEAD only.
     pub repeatable: bool,
+}
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = without_query(&self.path_and_query);
+        f.debug_struct("Order").field("method", &self.method).field("path", &path).finish_non_exhaustive()
+    }
 }
 
 /// How far a request came. `Display` names no address; [`UpstreamError::detail`] does, for the log.
@@ -174,14 +182,15 @@ impl Upstream {
 
     /// Sends an order and waits for the head of the answer. Redirects are answers like any other.
     ///
-    /// A repeatable order whose connection turns out to be dead is sent once more on a new one.
+    /// A repeatable order whose connection turns out to be dead is sent once more on a new one; so is one of which a
+    /// connection took nothing, because MLflow had spoken there unasked.
     ///
     /// # Errors
     /// See [`UpstreamError`]; [`UpstreamError::NotSent`] only where that is certain.
     pub async fn send(&self, order: Order) -> Result<Response<Reply>, UpstreamError> {
         let Order { method, path_and_query, headers, body, repeatable } = order;
         let uri = self.uri(&path_and_query)?;
-        let twice = repeatable && matches!(body, OrderBody::Empty);
+        let repeatable = repeatable && matches!(body, OrderBody::Empty);
         let empty_write = body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method);
         let request = |headers: HeaderMap| {
             let mut request = Request::new(());
@@ -194,16 +203,21 @@ impl Upstream {
             }
             request
         };
-        let spare = twice.then(|| headers.clone());
-        match (self.once(&self.pooled, request(headers), body).await, spare) {
-            (
-                Err(Failed { connection_was_used: true, error: UpstreamError::Unanswered(_) }),
-                Some(headers),
-            ) => self
-                .once(&self.fresh, request(headers), OrderBody::Empty)
-                .await
-                .map_err(|failed| failed.error),
-            (answered, _) => answered.map_err(|failed| failed.error),
+        let spare = body.again().map(|body| (headers.clone(), body));
+        let failed = match self.once(&self.pooled, request(headers), body).await {
+            Ok(answered) => return Ok(answered),
+            Err(failed) => failed,
+        };
+        let again = match failed.on {
+            Connection::Refused => true,
+            Connection::Used => repeatable && matches!(failed.error, UpstreamError::Unanswered(_)),
+            Connection::New => false,
+        };
+        match spare.filter(|_| again) {
+            Some((headers, body)) => {
+                self.once(&self.fresh, request(headers), body).await.map_err(|failed| failed.error)
+            }
+            None => Err(failed.error),
         }
     }
 
@@ -231,6 +245,7 @@ impl Upstream {
         request: Request<()>,
         body: OrderBody,
     ) -> Result<Response<Reply>, Failed> {
+        let head = request.method() == Method::HEAD;
         let (body, progress) = Sending::new(body);
         let sent = client.request(request.map(|()| body));
         let answered = progress.or_stalled(self.settings.head, sent).await;
@@ -243,6 +258,11 @@ impl Upstream {
             let source = format!("mlflow answered {}, which was not asked for", response.status());
             return Err(Failed::new(UpstreamError::Unanswered(source.into())));
         }
+        let bare = head || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if !headers::has_one_length(response.headers(), bare) {
+            let source = "mlflow's answer does not say in one way how long it is";
+            return Err(Failed::new(UpstreamError::Unanswered(source.into())));
+        }
         if let Some(connection) = response.extensions().get::<Served>() {
             connection.used();
         }
@@ -252,7 +272,9 @@ impl Upstream {
             parts.extensions.insert(at);
         }
         headers::clean_response(&mut parts.headers, &self.scheme, &self.authority);
-        Ok(Response::from_parts(parts, Reply::new(body, self.settings.body_stall)))
+        let reply = Reply::begun(body, self.settings.body_stall).await;
+        let reply = reply.map_err(|error| Failed::new(UpstreamError::CutShort(error)))?;
+        Ok(Response::from_parts(parts, reply))
     }
 }
 
@@ -274,24 +296,39 @@ pub async fn collect(mut body: Reply, ceiling: usize) -> Result<Bytes, UpstreamE
 
 struct Failed {
     error: UpstreamError,
-    connection_was_used: bool,
+    on: Connection,
+}
+
+/// What kind of connection a request failed on.
+#[derive(Clone, Copy, Debug)]
+enum Connection {
+    New,
+    Used,
+    /// It took nothing of the request.
+    Refused,
 }
 
 impl Failed {
     fn new(error: UpstreamError) -> Self {
-        Self { error, connection_was_used: false }
+        Self { error, on: Connection::New }
     }
 
     fn by(error: legacy::Error, progress: &Progress) -> Self {
-        let connection_was_used = error.connect_info().is_some_and(Served::was_used);
-        let error = if let Some(broke) = progress.caller_broke() {
+        let on = match error.connect_info().map(Served::history) {
+            Some((_, true)) => Connection::Refused,
+            Some((true, false)) => Connection::Used,
+            Some((false, false)) | None => Connection::New,
+        };
+        let error = if matches!(on, Connection::Refused) {
+            UpstreamError::NotSent(error.into())
+        } else if let Some(broke) = progress.caller_broke() {
             UpstreamError::CallerBroke(broke)
         } else if error.is_connect() || never_began(&error) {
             UpstreamError::NotSent(error.into())
         } else {
             UpstreamError::Unanswered(error.into())
         };
-        Self { error, connection_was_used }
+        Self { error, on }
     }
 }
 

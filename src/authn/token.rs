@@ -1,14 +1,16 @@
 //! A token taken apart (RFC 7515 section 7.1), before anything of it is believed.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::claims::{self, Claims};
 use super::{Unauthenticated, credential, json};
+use crate::secret::Hidden;
 
 /// An unverified token whose parts could be read.
-#[derive(Debug)]
 pub struct Token<'a> {
     /// What its header says of algorithm and key.
     pub header: Header,
@@ -18,6 +20,12 @@ pub struct Token<'a> {
     pub(super) message: &'a str,
     /// The signature in base64url.
     pub(super) signature: &'a str,
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("header", &self.header).field("rest", &Hidden).finish()
+    }
 }
 
 /// The fields of a header that count. Embedded keys and links to keys (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.

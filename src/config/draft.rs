@@ -21,6 +21,7 @@ pub(super) struct Draft {
     pub(super) tls_cert_file: Option<PathBuf>,
     pub(super) tls_key_file: Option<PathBuf>,
     pub(super) client_ca_file: Option<PathBuf>,
+    pub(super) cors_origins: Vec<String>,
     pub(super) upstream: Option<UpstreamAddress>,
     pub(super) static_prefix: Option<String>,
     pub(super) user_claim: Option<String>,

@@ -61,7 +61,12 @@ pub(super) fn take(key: &Key, found: &Found<'_>, draft: &mut IssuerDraft) -> Res
             draft.places.insert(key.word(), found.place.clone());
             put(draft, found.texts()?)
         }
-        Slot::Text(_) | Slot::Flag(_) | Slot::Issuers | Slot::LaterText(_) | Slot::LaterCount => Ok(()),
+        Slot::Text(_)
+        | Slot::Texts(_)
+        | Slot::Flag(_)
+        | Slot::Issuers
+        | Slot::LaterText(_)
+        | Slot::LaterCount => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ pub struct Key {
 /// What a key holds, and where it goes when it has been understood.
 pub(super) enum Slot {
     Text(fn(&mut Draft, &str) -> Understood),
+    Texts(fn(&mut Draft, Vec<String>) -> Understood),
     Flag(fn(&mut Draft, bool)),
     /// Of the plain `auth.` keys and of each `[[auth.issuers]]`.
     IssuerText(fn(&mut IssuerDraft, &str) -> Understood),
@@ -49,7 +50,7 @@ impl Key {
         match self.slot {
             Slot::Text(_) | Slot::IssuerText(_) | Slot::LaterText(_) => "string",
             Slot::Flag(_) => "boolean",
-            Slot::IssuerTexts(_) => "list of strings",
+            Slot::Texts(_) | Slot::IssuerTexts(_) => "list of strings",
             Slot::Issuers => "list of tables",
             Slot::LaterCount => "number",
         }
@@ -59,9 +60,12 @@ impl Key {
     #[must_use]
     pub fn is_in_force(&self) -> bool {
         match self.slot {
-            Slot::Text(_) | Slot::Flag(_) | Slot::IssuerText(_) | Slot::IssuerTexts(_) | Slot::Issuers => {
-                true
-            }
+            Slot::Text(_)
+            | Slot::Texts(_)
+            | Slot::Flag(_)
+            | Slot::IssuerText(_)
+            | Slot::IssuerTexts(_)
+            | Slot::Issuers => true,
             Slot::LaterText(_) | Slot::LaterCount => false,
         }
     }
@@ -169,6 +173,12 @@ static KEYS: &[Key] = &[
             Ok(())
         }),
         "PEM authorities; clients then need a certificate of theirs",
+    ),
+    key(
+        "server.cors_origins",
+        None,
+        Slot::Texts(|draft, list| values::origins(list).map(|origins| draft.cors_origins = origins)),
+        "other sites whose pages may call with a Bearer token, each as its browser names it; none if not set",
     ),
     key(
         "upstream.url",

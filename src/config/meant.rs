@@ -48,6 +48,7 @@ pub(super) fn mean<'t>(source: &Source<'t>, set: &Set<'t>) -> (Option<Config>, V
 fn take(key: &Key, found: &Found<'_>, draft: &mut Draft) -> Result<(), String> {
     match key.slot {
         Slot::Text(put) => put(draft, found.text()?),
+        Slot::Texts(put) => put(draft, found.texts()?),
         Slot::Flag(put) => {
             put(draft, found.flag()?);
             Ok(())
@@ -116,6 +117,7 @@ fn complete(draft: Draft, issuers: Vec<Issuer>, not_in_force: Vec<&'static str>)
         server: Server {
             listen: draft.listen?,
             tls: pair.map(|(cert_file, key_file)| Tls { cert_file, key_file, client_ca_file }),
+            cors_origins: draft.cors_origins,
         },
         upstream: Upstream { address: draft.upstream?, static_prefix: draft.static_prefix },
         auth: Auth {

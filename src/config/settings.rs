@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Config, Issuer, KeySource, Mode, UpstreamAddress};
 use crate::app::{self, GRACE};
 use crate::listen::{Ceilings, TlsFiles};
+use crate::route::cross_site::Origins;
 use crate::{authn, authz, limit, listen, upstream};
 
 impl Config {
@@ -45,6 +46,7 @@ impl Config {
             static_prefix: self.upstream.static_prefix,
             presigned: self.presigned,
             read_versions_at_start: true,
+            origins: Origins::new(self.server.cors_origins),
             limits: limit::Settings::default(),
             grace: GRACE,
         }

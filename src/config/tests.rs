@@ -58,6 +58,7 @@ fn every_key_of_the_file_is_obeyed() {
         server.tls_cert_file = "c"
         server.tls_key_file = "k"
         server.client_ca_file = "a"
+        server.cors_origins = ["https://p.example", "http://localhost:3000"]
         upstream = { url = "unix:/run/mlflow.sock", static_prefix = "/ml/flow" }
         policies.dir = "p"
         artifacts.presigned = true
@@ -79,8 +80,8 @@ fn every_key_of_the_file_is_obeyed() {
     assert_eq!(
         format!("{config:?}").replace('"', ""),
         "Config { server: Server { listen: [::]:9443, tls: Some(Tls { cert_file: c, key_file: k, \
-         client_ca_file: Some(a) }) }, upstream: Upstream { address: Unix(/run/mlflow.sock), static_prefix: \
-         Some(/ml/flow) }, auth: Auth { issuers: [Issuer { issuer: Some(i), audience: Some(m), key: \
+         client_ca_file: Some(a) }), cors_origins: [https://p.example, http://localhost:3000] }, upstream: \
+         Upstream { address: Unix(/run/mlflow.sock), static_prefix: Some(/ml/flow) }, auth: Auth { issuers: [Issuer { issuer: Some(i), audience: Some(m), key: \
          JwksUrl(Url { scheme: http, cannot_be_a_base: false, username: , password: None, host: \
          Some(Ipv6(::1)), port: Some(9), path: /keys, query: None, fragment: None }), users: [*@a.com, bob], \
          roles: [ci] }], user_claim: u, role_claim: realm_access.roles, model_access_claim: m, \

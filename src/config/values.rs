@@ -123,6 +123,20 @@ pub(super) fn roles(list: Vec<String>) -> Result<Vec<String>, String> {
     }
 }
 
+/// Origins as browsers write them: any other spelling would never be met, or would let in more than one.
+pub(super) fn origins(list: Vec<String>) -> Result<Vec<String>, String> {
+    for text in &list {
+        if text == "null" || text.contains('*') && !text.contains('@') {
+            return Err(format!("{} stands for many sites; name each one", shown(text)));
+        }
+        let written = web_address(text)?.origin().ascii_serialization();
+        if written != *text {
+            return Err(format!("an origin is written as the browser sends it, here {}", shown(&written)));
+        }
+    }
+    Ok(list)
+}
+
 /// What a state store is reached by. The text may hold a password, so it is not repeated.
 pub(super) fn store(text: &str) -> Result<(), String> {
     if ["sqlite://", "postgres://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))

@@ -8,18 +8,25 @@ use graphql_parser::query::{
 };
 
 use crate::operation::{Demand, Permission};
+use crate::secret::Hidden;
 
 use super::Misread;
 use super::demand::{Demands, Pending, Unknown, experiment};
 use super::json::{DEEPEST, Raw, Shape, write_text};
 
 /// A document that may be sent on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Asked {
     /// The root field, which an answer carries.
     pub root: String,
     /// The JSON body, written anew.
     pub body: String,
+}
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asked").field("root", &self.root).field("body", &Hidden).finish()
+    }
 }
 
 const LONGEST: usize = 16 * 1024;

@@ -5,11 +5,12 @@
 
 mod fits;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::json::{self, DEEPEST, JsonError, Raw, Shape};
 use super::schema::{Field, Kind, Schema};
 use super::target::Query;
+use crate::secret::Hidden;
 use fits::{expectation, number_fits, text_fits};
 
 /// What was read of a request's parameters, in the caller's order.
@@ -21,7 +22,7 @@ pub struct Message {
 }
 
 /// What one field holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// A string.
     Text(String),
@@ -33,6 +34,16 @@ pub enum Value {
     Map(Vec<(String, String)>),
     /// A list.
     List(Vec<Value>),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(message) => message.fmt(f),
+            Self::List(list) => list.fmt(f),
+            Self::Text(_) | Self::Written(_) | Self::Map(_) => Hidden.fmt(f),
+        }
+    }
 }
 
 /// Why parameters are not what MLflow's message for the route holds.

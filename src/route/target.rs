@@ -3,8 +3,12 @@
 //! MLflow's servers decode a path before they route it, collapse leading slashes, keep bad percent-encodings and take
 //! the first of several query values (`surface` facts of werkzeug and uvicorn). A target that needs any of this is refused.
 
+use std::fmt;
+
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::secret::Hidden;
 
 /// Why a target is not one that everybody reads the same way.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -134,8 +138,14 @@ pub fn write_segment(out: &mut String, segment: &str) {
 }
 
 /// A query's parameters in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Query(Vec<(String, String)>);
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.pairs().map(|(name, _)| (name, Hidden))).finish()
+    }
+}
 
 impl Query {
     /// Reads a query as a form: `&` between pairs, `+` for a space. An empty one is none, as MLflow has it.

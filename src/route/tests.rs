@@ -435,31 +435,6 @@ fn a_static_prefix_is_put_before_what_flask_serves() {
 }
 
 #[test]
-fn a_page_of_another_site_changes_nothing() {
-    let found = |method: Method, target: &str| {
-        find(&method, &target.parse().expect("a URI"), false, None).expect("a row")
-    };
-    let write = found(Method::POST, "/ajax-api/2.0/mlflow/runs/create");
-    let read = found(Method::GET, "/api/2.0/mlflow/registered-models/search");
-    for (sent, sound) in [
-        (&[][..], true),
-        (&[("host", "a:1"), ("origin", "http://a:1"), ("sec-fetch-site", "same-origin")], true),
-        (&[("host", "a:1"), ("origin", "https://a:1")], true),
-        (&[("host", "a:1"), ("origin", "http://evil")], false),
-        (&[("host", "a:1"), ("origin", "null")], false),
-        (&[("host", "a:1"), ("origin", "http://a:1"), ("origin", "http://evil")], false),
-        (&[("host", "a:1"), ("sec-fetch-site", "cross-site")], false),
-        (&[("host", "a:1"), ("sec-fetch-site", "same-site")], false),
-        (&[("origin", "http://a:1")], false),
-    ] {
-        assert_eq!(refuse_cross_site(&write, &headers(sent), None).is_ok(), sound, "{sent:?}");
-        assert!(refuse_cross_site(&read, &headers(sent), None).is_ok(), "{sent:?}");
-    }
-    let origin = headers(&[("origin", "https://a")]);
-    assert!(refuse_cross_site(&write, &origin, Some("a")).is_ok(), "HTTP/2 names its host apart");
-}
-
-#[test]
 fn where_files_are_to_lie_on_mlflows_host_is_the_admins_to_say() {
     let create = format!("{V2}/experiments/create");
     check(
@@ -492,14 +467,63 @@ fn what_lies_inside_lists_is_asked_for_too() {
 
 #[test]
 fn a_request_names_its_host_once() {
-    for (sent, version, sound) in [
-        (&[("host", "a")][..], Version::HTTP_11, true),
-        (&[], Version::HTTP_11, false),
-        (&[("host", "a"), ("host", "a")], Version::HTTP_11, false),
-        (&[], Version::HTTP_2, true),
-        (&[("host", "a"), ("host", "b")], Version::HTTP_2, false),
-        (&[], Version::HTTP_10, true),
+    for (sent, target, version, sound) in [
+        (&[("host", "a")][..], "/", Version::HTTP_11, true),
+        (&[], "/", Version::HTTP_11, false),
+        (&[("host", "a"), ("host", "a")], "/", Version::HTTP_11, false),
+        (&[], "http://a/", Version::HTTP_2, true),
+        (&[("host", "a")], "http://a/", Version::HTTP_2, true),
+        (&[("host", "b")], "http://a/", Version::HTTP_2, false),
+        (&[("host", "a"), ("host", "b")], "/", Version::HTTP_2, false),
+        (&[], "/", Version::HTTP_10, true),
     ] {
-        assert_eq!(refuse_hosts(&headers(sent), version).is_ok(), sound, "{sent:?} {version:?}");
+        let uri: Uri = target.parse().expect("a URI");
+        assert_eq!(
+            refuse_hosts(&headers(sent), &uri, version).is_ok(),
+            sound,
+            "{sent:?} {target} {version:?}"
+        );
     }
+}
+
+#[test]
+fn a_path_that_is_told_about_holds_no_token() {
+    let told = |target: &str| {
+        let uri: Uri = target.parse().expect("a URI");
+        find(&Method::GET, &uri, false, None).expect_err("no row").to_string()
+    };
+    assert_eq!(
+        told("/api/2.0/mlflow/nothing/0123456789abcdef0123456789abcdef?token=hunter2"),
+        "no such endpoint: GET /api/2.0/mlflow/nothing/0123456789abcdef0123456789abcdef"
+    );
+    let signature = "k".repeat(43);
+    assert_eq!(told(&format!("/x/{signature}/y")), "no such endpoint: GET /x/…/y");
+    assert_eq!(told(&format!("/eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.{signature}")), "no such endpoint: GET /…");
+}
+
+#[test]
+fn a_debug_shows_names_and_no_values() {
+    let secret = "hunter2";
+    for (method, target, body) in [
+        (
+            "POST",
+            format!("{V2}/webhooks"),
+            format!(r#"{{"name":"h","url":"https://{secret}","secret":"{secret}"}}"#),
+        ),
+        ("GET", format!("{V2}/registered-models/search?filter={secret}"), String::new()),
+        (
+            "POST",
+            format!("{V2}/users/create?x={secret}"),
+            format!(r#"{{"username":"u","password":"{secret}"}}"#),
+        ),
+        ("POST", format!("{V2}/runs/set-tag"), format!(r#"{{"run_id":"r","key":"k","value":"{secret}"}}"#)),
+    ] {
+        let operation = classify(method, &target, &body).expect("a sound request");
+        let forward = write::forward(&operation, &HeaderMap::new(), None);
+        let told = format!("{:?} {:?} {forward:?}", operation, operation.parameters);
+        assert!(!told.contains(secret), "{told}");
+        assert!(told.contains('…') || told.contains("filter"), "{told}");
+    }
+    let asked = graphql::Asked { root: "mlflowGetRun".into(), body: secret.into() };
+    assert_eq!(format!("{asked:?}"), "Asked { root: \"mlflowGetRun\", body: … }");
 }

@@ -1,5 +1,6 @@
 //! What goes on to MLflow: our own serialisation of what was understood, and headers that we chose.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -7,9 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::table::Form;
 use super::{Operation, Parameters};
+use crate::secret::without_query;
 
 /// A request as MLflow will see it.
-#[derive(Debug)]
 pub struct Forward {
     /// The method.
     pub method: Method,
@@ -22,7 +23,6 @@ pub struct Forward {
 }
 
 /// The body of a [`Forward`].
-#[derive(Debug)]
 pub enum ForwardBody {
     /// None.
     Empty,
@@ -30,6 +30,13 @@ pub enum ForwardBody {
     Bytes(Bytes),
     /// The caller's file, as it comes.
     Stream,
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = without_query(&self.path_and_query);
+        f.debug_struct("Forward").field("method", &self.method).field("path", &path).finish_non_exhaustive()
+    }
 }
 
 /// Writes an operation down.

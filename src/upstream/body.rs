@@ -1,5 +1,6 @@
 //! Bodies on their way to MLflow and back.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,13 +16,13 @@ use tokio::pin;
 use tokio::time::{Instant, timeout_at};
 
 use crate::listen::BoxError;
+use crate::secret::Hidden;
 use crate::stall::{Patient, Stopped};
 
 /// A caller's body that is passed on as it comes.
 pub type CallerBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The body of an [`Order`](super::Order).
-#[derive(Debug)]
 pub enum OrderBody {
     /// None.
     Empty,
@@ -37,6 +38,15 @@ impl OrderBody {
             Self::Empty | Self::Stream(_, Some(0)) => true,
             Self::Bytes(bytes) => bytes.is_empty(),
             Self::Stream(_, _) => false,
+        }
+    }
+
+    /// The same once more, where it is still here.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Bytes(bytes) => Some(Self::Bytes(bytes.clone())),
+            Self::Stream(..) => None,
         }
     }
 
@@ -125,13 +135,11 @@ impl Progress {
 }
 
 /// A request's body on its way to MLflow.
-#[derive(Debug)]
 pub(super) struct Sending {
     rest: Rest,
     progress: Progress,
 }
 
-#[derive(Debug)]
 enum Rest {
     Nothing,
     Bytes(Bytes),
@@ -218,8 +226,9 @@ impl Body for Sending {
 }
 
 /// The body of MLflow's answer, which fails when MLflow stalls.
-#[derive(Debug)]
 pub struct Reply {
+    /// What has been read already.
+    ahead: Bytes,
     body: Patient,
 }
 
@@ -234,9 +243,39 @@ pub enum ReplyError {
     Broken(#[source] hyper::Error),
 }
 
+/// An answer that says it is no longer than this is read whole before its head is believed.
+const SHORT: u64 = 64 * 1024;
+
 impl Reply {
-    pub(super) fn new(body: Incoming, stall: Duration) -> Self {
-        Self { body: Patient::new(body, stall, 0) }
+    /// Waits for the body's first piece, or for all of a short one: what breaks off by then has not been an answer yet, and
+    /// its caller can still be told so.
+    pub(super) async fn begun(body: Incoming, stall: Duration) -> Result<Self, ReplyError> {
+        let mut body = Patient::new(body, stall, 0);
+        let short = body.size_hint().exact().is_some_and(|length| length <= SHORT);
+        let mut ahead = Bytes::new();
+        while let Some(piece) = std::future::poll_fn(|cx| next(&mut body, cx)).await {
+            let piece = piece?;
+            ahead = if ahead.is_empty() { piece } else { [ahead, piece].concat().into() };
+            if body.is_over() || !short {
+                break;
+            }
+        }
+        Ok(Self { ahead, body })
+    }
+}
+
+/// The next piece of data. Trailers are headers that nobody looked at: they end the body.
+fn next(body: &mut Patient, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReplyError>>> {
+    body.poll_piece(cx).map(|piece| match piece? {
+        Ok(frame) => frame.into_data().ok().map(Ok),
+        Err(Stopped::Stalled) => Some(Err(ReplyError::Stalled)),
+        Err(Stopped::Broken(error)) => Some(Err(ReplyError::Broken(error))),
+    })
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("ahead", &Hidden).field("body", &self.body).finish()
     }
 }
 
@@ -248,21 +287,23 @@ impl Body for Reply {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
-        self.body.poll_piece(cx).map(|piece| {
-            piece.map(|piece| {
-                piece.map_err(|stopped| match stopped {
-                    Stopped::Stalled => ReplyError::Stalled,
-                    Stopped::Broken(error) => ReplyError::Broken(error),
-                })
-            })
-        })
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
+        }
+        next(&mut self.body, cx).map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_over()
+        self.ahead.is_empty() && self.body.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (ahead, rest) = (self.ahead.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(ahead));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(ahead));
+        }
+        hint
     }
 }

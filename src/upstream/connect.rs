@@ -1,6 +1,7 @@
-//! Connections to MLflow: TCP, TLS or a Unix socket, each under one timer.
+//! Connections to MLflow: TCP, TLS or a Unix socket, each under one timer, and none used on which MLflow spoke unasked.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{Extensions, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+use socket2::SockRef;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -36,17 +38,28 @@ enum Way {
 
 /// One connection.
 pub(super) struct Link {
-    io: Box<dyn Socket>,
+    io: Io,
     served: Served,
+    /// Whether MLflow spoke last: what is written next begins a request, or goes on with one that is answered early.
+    heard: bool,
 }
 
-/// Whether an answer ever came over a connection: only then can it have gone stale in the pool.
+enum Io {
+    Tcp(Box<MaybeHttpsStream<TokioIo<TcpStream>>>),
+    Unix(TokioIo<UnixStream>),
+}
+
+/// What a connection went through.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Served(Arc<AtomicBool>);
+pub(super) struct Served(Arc<History>);
 
-trait Socket: Read + Write + Send + Unpin {}
-
-impl<S: Read + Write + Send + Unpin> Socket for S {}
+#[derive(Debug, Default)]
+struct History {
+    /// Whether an answer ever came over it: only then can it have gone stale in the pool.
+    used: AtomicBool,
+    /// Whether a request was kept from it, whole.
+    refused: AtomicBool,
+}
 
 impl Connector {
     pub(super) fn new(address: &Address, within: Duration) -> Result<Self, rustls::Error> {
@@ -81,31 +94,67 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let io =
                 timeout(within, way.open(uri)).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
-            Ok(Link { io, served: Served::default() })
+            Ok(Link { io, served: Served::default(), heard: false })
         })
     }
 }
 
 impl Way {
-    async fn open(&mut self, uri: Uri) -> Result<Box<dyn Socket>, BoxError> {
+    async fn open(&mut self, uri: Uri) -> Result<Io, BoxError> {
         match self {
-            Self::Tcp(connector) => Ok(Box::new(connector.call(uri).await?)),
-            Self::Unix(path) => Ok(Box::new(TokioIo::new(UnixStream::connect(path.as_path()).await?))),
+            Self::Tcp(connector) => Ok(Io::Tcp(Box::new(connector.call(uri).await?))),
+            Self::Unix(path) => Ok(Io::Unix(TokioIo::new(UnixStream::connect(path.as_path()).await?))),
         }
     }
 }
 
 impl Served {
     pub(super) fn used(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.used.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the connection that is described had been used.
-    pub(super) fn was_used(connection: &Connected) -> bool {
+    /// Whether the connection that is described had been used, and whether it took none of its last request.
+    pub(super) fn history(connection: &Connected) -> (bool, bool) {
         let mut extras = Extensions::new();
         connection.get_extras(&mut extras);
-        extras.get::<Self>().is_some_and(|served| served.0.load(Ordering::Relaxed))
+        extras.get::<Self>().map_or((false, false), |served| {
+            (served.0.used.load(Ordering::Relaxed), served.0.refused.load(Ordering::Relaxed))
+        })
     }
+}
+
+impl Io {
+    /// Whether bytes wait to be read, or the end does. Records of TLS may be its own business.
+    fn has_something_to_say(&self) -> bool {
+        let mut one = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Unix(stream) => SockRef::from(stream.inner()).peek(&mut one),
+            Self::Tcp(stream) => match &**stream {
+                MaybeHttpsStream::Http(stream) => SockRef::from(stream.inner()).peek(&mut one),
+                MaybeHttpsStream::Https(_) => return false,
+            },
+        };
+        !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+impl Link {
+    /// What MLflow said before it was asked would be taken for the answer to this request, which may be another caller's.
+    /// hyper looks too, but sees only what the runtime has told it; here the kernel is asked.
+    fn refuse_what_was_not_asked(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if std::mem::take(&mut self.heard) && begins_a_request(bytes) && self.io.has_something_to_say() {
+            self.served.0.refused.store(true, Ordering::Relaxed);
+            return Err(io::Error::new(ErrorKind::ConnectionAborted, "mlflow spoke before it was asked"));
+        }
+        Ok(())
+    }
+}
+
+/// The methods that orders have, and a path.
+fn begins_a_request(bytes: &[u8]) -> bool {
+    [&b"GET /"[..], b"HEAD /", b"POST /", b"PUT /", b"PATCH /", b"DELETE /"]
+        .iter()
+        .any(|start| bytes.starts_with(start))
 }
 
 impl Connection for Link {
@@ -120,13 +169,22 @@ impl Read for Link {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let read = match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Io::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        self.heard |= read.is_ready();
+        read
     }
 }
 
 impl Write for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        self.refuse_what_was_not_asked(buf)?;
+        match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Io::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_write_vectored(
@@ -134,18 +192,32 @@ impl Write for Link {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        self.refuse_what_was_not_asked(first.map_or(&[], |buf| buf))?;
+        match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Io::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        match &self.io {
+            Io::Tcp(stream) => stream.is_write_vectored(),
+            Io::Unix(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

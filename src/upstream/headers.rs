@@ -1,8 +1,8 @@
 //! Headers that belong to one connection, or that tell what only we need to know.
 
 use http::header::{
-    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, DATE, EXPECT, HOST, LOCATION, SERVER, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, DATE, EXPECT, HOST, LOCATION, SERVER, SET_COOKIE,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -32,7 +32,12 @@ const OF_ONE_CONNECTION: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-const NOT_TOLD: [HeaderName; 5] = [SERVER, DATE, HeaderName::from_static("x-powered-by"), VIA, ALT_SVC];
+/// A caller's cookies are never sent on, so MLflow has none to set.
+const NOT_TOLD: [HeaderName; 6] =
+    [SERVER, DATE, HeaderName::from_static("x-powered-by"), VIA, ALT_SVC, SET_COOKIE];
+
+/// Which other sites' pages may read an answer is not MLflow's to say.
+const CORS: &str = "access-control-";
 
 /// What may go to MLflow; hyper adds `Host` and the length.
 pub(super) fn of_request(mut headers: HeaderMap) -> HeaderMap {
@@ -46,7 +51,9 @@ pub(super) fn of_request(mut headers: HeaderMap) -> HeaderMap {
 /// Leaves what may be told to a caller. Links to MLflow's own address become links to ours.
 pub(super) fn clean_response(headers: &mut HeaderMap, scheme: &Scheme, authority: &Authority) {
     strip_hop_by_hop(headers);
-    for name in NOT_TOLD {
+    let cors: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with(CORS)).cloned().collect();
+    for name in cors.into_iter().chain(NOT_TOLD) {
         headers.remove(name);
     }
     let origin = format!("{scheme}://{authority}");
@@ -54,6 +61,19 @@ pub(super) fn clean_response(headers: &mut HeaderMap, scheme: &Scheme, authority
         if let Some(path) = headers.get(&name).and_then(|link| path_below(&origin, link)) {
             headers.insert(name, path);
         }
+    }
+}
+
+/// An answer says once and in one way how long it is. hyper would take chunks before a length, and the end of the connection
+/// for the end of an answer, which may be one that broke off. `bare` answers have no body, whatever they say.
+pub(super) fn has_one_length(headers: &HeaderMap, bare: bool) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    match (codings.next(), codings.next(), lengths.next(), lengths.next()) {
+        (None, None, None, None) => bare,
+        (Some(coding), None, None, None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (None, None, Some(length), None) => length.as_bytes().iter().all(u8::is_ascii_digit),
+        (_, _, _, _) => false,
     }
 }
 
@@ -103,6 +123,10 @@ mod tests {
             ("x-powered-by", "flask"),
             ("via", "1.1 mlflow"),
             ("alt-svc", "h3"),
+            ("set-cookie", "session=1"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-credentials", "true"),
+            ("access-control-of-tomorrow", "x"),
             ("etag", "\"x\""),
             ("content-length", "5"),
         ]);
@@ -131,6 +155,27 @@ mod tests {
             let said = said_at(&headers(&[("date", text)])).map(|SaidAt(at)| at.as_second());
             assert_eq!(said, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn an_answer_says_once_how_long_it_is() {
+        let (length, chunked) = (("content-length", "2"), ("transfer-encoding", "Chunked"));
+        for (said, sound) in [
+            (&[length][..], true),
+            (&[chunked], true),
+            (&[], false),
+            (&[length, length], false),
+            (&[("content-length", "2, 2")], false),
+            (&[("content-length", "+2")], false),
+            (&[length, chunked], false),
+            (&[chunked, chunked], false),
+            (&[("transfer-encoding", "gzip, chunked")], false),
+            (&[("transfer-encoding", "xchunked")], false),
+        ] {
+            assert_eq!(has_one_length(&headers(said), false), sound, "{said:?}");
+        }
+        assert!(has_one_length(&headers(&[]), true));
+        assert!(!has_one_length(&headers(&[length, length]), true));
     }
 
     #[track_caller]

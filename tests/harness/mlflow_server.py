@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
+from harness import leaks
 from harness.process import Child, free_port
 from harness.state import State, read_files, read_state
 
@@ -59,8 +60,12 @@ class MlflowServer:
     def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         if self._child is not None:
             self._child.stop()
-        keep_log(self.folder / "mlflow.log", self._keep, kind is not None)
+        log = self.folder / "mlflow.log"
+        leaked = leaks.found_in(log.read_text(errors="replace")) if log.exists() else []
+        keep_log(log, self._keep, kind is not None or bool(leaked))
         shutil.rmtree(self.folder, ignore_errors=True)
+        if leaked and kind is None:
+            raise AssertionError(f"mlflow was given {', '.join(leaked)}, and wrote it down")
 
     def restore(self, database: Path, artifacts: Path) -> None:
         """Makes rows and files the same as those; works while the server runs."""

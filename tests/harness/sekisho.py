@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from harness import leaks
 from harness.mlflow_server import keep_log
 from harness.process import Child, free_port
 
@@ -28,12 +29,19 @@ def binary() -> Path:
 
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs `sekisho ARGUMENTS…` to its end."""
-    return subprocess.run([str(binary()), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    """Runs `sekisho ARGUMENTS…` to its end. Only `token issue` may print a secret, and that on stdout."""
+    done = subprocess.run([str(binary()), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    leaked = leaks.found_in(done.stderr if arguments[:2] == ("token", "issue") else done.stdout + done.stderr)
+    if leaked:
+        raise AssertionError(f"sekisho {arguments[0]} printed {', '.join(leaked)}")
+    return done
 
 
 class Sekisho:
-    """A context manager: the gate runs inside it, and its folder is removed afterwards."""
+    """A context manager: the gate runs inside it, and its folder is removed afterwards.
+
+    Everything that it wrote is searched for every secret that anybody was given so far.
+    """
 
     def __init__(
         self,
@@ -41,8 +49,10 @@ class Sekisho:
         keep_logs_in: Path,
         policy_rows: Sequence[str] = (),
         settings: Mapping[str, Mapping[str, object]] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._keep = keep_logs_in
+        self._environment = environment or {}
         self.folder = Path(tempfile.mkdtemp(prefix="sekisho-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -63,7 +73,7 @@ class Sekisho:
     def _write_secret(self) -> None:
         secret = self.folder / "secret"
         secret.touch(mode=0o600)
-        secret.write_text(secrets.token_urlsafe(48))
+        secret.write_text(leaks.remember(secrets.token_urlsafe(48), "the shared secret"))
 
     def _write_config(self, upstream: str, extra: Mapping[str, Mapping[str, object]]) -> None:
         sections: dict[str, dict[str, object]] = {
@@ -83,7 +93,7 @@ class Sekisho:
 
     def __enter__(self) -> Sekisho:
         command = [str(binary()), "serve", "--config", str(self.config)]
-        self._child = Child(command, self.folder, self.log, {})
+        self._child = Child(command, self.folder, self.log, self._environment)
         try:
             self._child.wait_ready(f"{self.admin_url}/readyz", 30)
         except BaseException:
@@ -94,8 +104,12 @@ class Sekisho:
     def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         if self._child is not None:
             self._child.stop(grace=35)
-        keep_log(self.log, self._keep, kind is not None)
+        log = self.log.read_text(errors="replace") if self.log.exists() else ""
+        leaked = leaks.found_in(log)
+        keep_log(self.log, self._keep, kind is not None or bool(leaked))
         shutil.rmtree(self.folder, ignore_errors=True)
+        if leaked and kind is None:
+            raise AssertionError(f"sekisho wrote down {', '.join(leaked)}")
 
     def memory(self) -> int:
         """The memory that the process holds now, in bytes."""
@@ -117,7 +131,8 @@ class Sekisho:
         parts = [json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, claims)]
         signed = b".".join(_base64url(part) for part in parts)
         secret = (self.folder / "secret").read_bytes()
-        return (signed + b"." + _base64url(hmac.digest(secret, signed, "sha256"))).decode()
+        token = signed + b"." + _base64url(hmac.digest(secret, signed, "sha256"))
+        return leaks.remember(token.decode(), "a token")
 
     def token(self, user: str, role: str, models: Sequence[str] = (), ttl: str = "8h") -> str:
         """A token of this sekisho's own making."""
@@ -127,7 +142,7 @@ class Sekisho:
         done = run_command(*command)
         if done.returncode != 0:
             raise RuntimeError(f"token issue failed: {done.stderr}")
-        return done.stdout.strip()
+        return leaks.remember(done.stdout.strip(), "a token")
 
 
 def _base64url(data: bytes) -> bytes:

@@ -91,14 +91,26 @@ async fn garbage_is_no_answer() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_never_a_short_one() {
-    for cut in [
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{}",
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    for (cut, clear, line) in [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{}",
+            true,
+            "503 - - -",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+            false,
+            "200 200 - true",
+        ),
     ] {
         let proxy = Proxy::start().await;
         proxy.stub.answers(move |_| Answer::Raw(cut.to_owned()));
         let (read, write) = (proxy.send(read()).await, proxy.send(write()).await);
-        assert!(read.status == 200 && read.broken, "{read:?}");
+        if clear {
+            unavailable(&read)
+        } else {
+            assert!(read.status == 200 && read.broken, "{read:?}")
+        }
         aborted(&write);
         let filtered = proxy.send(Ask::get(SEARCH).by(&ada())).await;
         unavailable(&filtered);
@@ -107,7 +119,9 @@ async fn an_answer_that_breaks_off_is_never_a_short_one() {
             .iter()
             .map(|line| line.texts(&["status", "upstream_status", "outcome", "abandoned"]))
             .collect();
-        assert_eq!(told, ["200 200 - true", "409 200 unknown -", "503 200 - -"]);
+        let outcome = if clear { "409 - unknown -" } else { "409 200 unknown -" };
+        let listed = if clear { "503 - - -" } else { "503 200 - -" };
+        assert_eq!(told, [line, outcome, listed]);
     }
 }
 

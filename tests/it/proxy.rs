@@ -15,6 +15,7 @@ use sekisho::authz;
 use sekisho::clock::Clock;
 use sekisho::drain::Drained;
 use sekisho::listen::{self, Ceilings};
+use sekisho::route::cross_site::Origins;
 use sekisho::secret::Secret;
 use sekisho::{limit, upstream};
 use serde::de::{MapAccess, Visitor};
@@ -213,6 +214,14 @@ impl Proxy {
 }
 
 pub(crate) async fn send_to(address: SocketAddr, request: Request<UnsyncBoxBody<Bytes, io::Error>>) -> Said {
+    answered(address, request).await.expect("an answer")
+}
+
+/// The answer, if it came as far as its body.
+pub(crate) async fn answered(
+    address: SocketAddr,
+    request: Request<UnsyncBoxBody<Bytes, io::Error>>,
+) -> hyper::Result<Said> {
     let socket = soon(TcpStream::connect(address)).await.expect("a connection");
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.expect("a handshake");
@@ -220,7 +229,7 @@ pub(crate) async fn send_to(address: SocketAddr, request: Request<UnsyncBoxBody<
     connected.spawn(connection);
     let mut request = request;
     request.headers_mut().entry("host").or_insert(http::HeaderValue::from_static("sekisho.test"));
-    Said::of(soon(sender.send_request(request)).await.expect("an answer")).await
+    Ok(Said::of(soon(sender.send_request(request)).await?).await)
 }
 
 fn shipped(name: &str) -> PathBuf {
@@ -257,6 +266,7 @@ fn settings(policies_dir: PathBuf, address: upstream::Address) -> Settings {
         static_prefix: None,
         presigned: false,
         read_versions_at_start: false,
+        origins: Origins::default(),
         limits: limit::Settings::default(),
         grace: Duration::from_secs(15),
     }

@@ -59,6 +59,10 @@ pub(crate) enum Answer {
     Json(u16, String),
     /// These bytes, and the connection is closed.
     Raw(String),
+    /// These bytes, and the connection stays open.
+    Kept(String),
+    /// These bytes, and others once the gate lets them through; then the gate is closed and the connection stays open.
+    Twice(String, Arc<Semaphore>, String),
     /// The connection is closed without a byte.
     Close,
     /// Nothing, until the other side hangs up.
@@ -79,6 +83,8 @@ impl Answer {
 
 type Script = Box<dyn Fn(&Heard) -> Answer + Send>;
 
+type Early = Box<dyn Fn(&Heard) -> Option<Answer> + Send>;
+
 #[derive(Default)]
 struct Log {
     /// Heads that came, and bytes of bodies.
@@ -90,6 +96,7 @@ struct Log {
 struct Shared {
     log: watch::Sender<Log>,
     script: Mutex<Script>,
+    early: Mutex<Early>,
 }
 
 pub(crate) struct Stub {
@@ -107,6 +114,8 @@ impl Stub {
         serving.spawn(async move {
             let mut lines = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
+                // What is said is there: nothing waits for an acknowledgement that a next request brings.
+                socket.set_nodelay(true).expect("a socket");
                 lines.spawn(converse(socket, Arc::clone(&each)));
             }
         });
@@ -138,6 +147,11 @@ impl Stub {
     /// The same for what comes on somebody's behalf; sekisho's own questions learn that nothing is there.
     pub(crate) fn answers_callers(&self, script: impl Fn(&Heard) -> Answer + Send + 'static) {
         self.answers(move |heard| if heard.is_question() { nothing_is_there(heard) } else { script(heard) });
+    }
+
+    /// Requests for which `script` has an answer get it before their body is read.
+    pub(crate) fn answers_early(&self, script: impl Fn(&Heard) -> Option<Answer> + Send + 'static) {
+        *self.shared.early.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(script);
     }
 
     /// Everything that came so far.
@@ -177,7 +191,12 @@ impl Stub {
 
 fn shared() -> Arc<Shared> {
     let script: Script = Box::new(nothing_is_there);
-    Arc::new(Shared { log: watch::Sender::new(Log::default()), script: Mutex::new(script) })
+    let early: Early = Box::new(|_| None);
+    Arc::new(Shared {
+        log: watch::Sender::new(Log::default()),
+        script: Mutex::new(script),
+        early: Mutex::new(early),
+    })
 }
 
 /// What an MLflow without runs, logged models and versions says.
@@ -198,12 +217,23 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(socket: S, shared: Arc<Shar
             Answer::Json(200, "OK".to_owned())
         } else {
             shared.log.send_modify(|log| log.heads += 1);
+            let early = (shared.early.lock().unwrap_or_else(PoisonError::into_inner))(&heard);
+            let answered = early.is_some();
+            if let Some(early) = early
+                && !say(&mut socket, early).await
+            {
+                shared.log.send_modify(|log| log.heard.push(heard));
+                return;
+            }
             heard.whole = body(&mut socket, &mut heard, &shared.log).await.is_some();
             let whole = heard.whole;
             let answer = (shared.script.lock().unwrap_or_else(PoisonError::into_inner))(&heard);
             shared.log.send_modify(|log| log.heard.push(heard));
             if !whole {
                 return;
+            }
+            if answered {
+                continue;
             }
             answer
         };
@@ -287,6 +317,14 @@ async fn say<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut BufReader<S>, answe
             let _closed = socket.write_all(text.as_bytes()).await;
             let _closed = socket.shutdown().await;
             false
+        }
+        Answer::Kept(text) => socket.write_all(text.as_bytes()).await.is_ok(),
+        Answer::Twice(first, gate, second) => {
+            let said = socket.write_all(first.as_bytes()).await.is_ok();
+            gate.acquire().await.expect("a gate").forget();
+            let said = said && socket.write_all(second.as_bytes()).await.is_ok();
+            gate.close();
+            said
         }
         Answer::Close => false,
         Answer::Silence => {

@@ -22,6 +22,27 @@ fn wrong_values_are_told_with_line_and_key() {
         ("auth.mode = 'off'", "auth.mode`: `off` is not one of `enforce`, `observe`"),
         ("auth.user_claim = 'a..b'", "auth.user_claim`: `a..b` is not a claim or a dotted path of claims"),
         ("auth.users = []", "auth.users`: is an empty list; leave the key out to allow all"),
+        (
+            "server.cors_origins = 'https://a'",
+            "server.cors_origins`: expected a list of strings, found string",
+        ),
+        ("server.cors_origins = ['*']", "server.cors_origins`: `*` stands for many sites; name each one"),
+        (
+            "server.cors_origins = ['null']",
+            "server.cors_origins`: `null` stands for many sites; name each one",
+        ),
+        (
+            "server.cors_origins = ['https://a.example', 'https://B.example:443/x']",
+            "server.cors_origins`: an origin is written as the browser sends it, here `https://b.example`",
+        ),
+        (
+            "server.cors_origins = ['https://*.example']",
+            "server.cors_origins`: `https://*.example` stands for many sites; name each one",
+        ),
+        (
+            "server.cors_origins = ['https://u:p@h']",
+            "server.cors_origins`: has a user name or a password in it, which every log would show",
+        ),
         ("auth.users = 'a'", "auth.users`: expected a list of strings, found string"),
         ("auth.users = ['a', 1]", "auth.users`: in the list, expected a string, found integer"),
         ("auth.roles = ['ml_*']", "auth.roles`: `ml_*` is not a role: roles are named whole, without `*`"),

@@ -131,3 +131,15 @@ fn an_upstream_is_an_origin() {
         assert_eq!(told.as_deref(), expected, "{url}");
     }
 }
+
+#[tokio::test]
+async fn a_debug_shows_neither_questions_nor_answers() {
+    let mut asked = order(Method::POST, OrderBody::Bytes(Bytes::from_static(b"hunter2")));
+    asked.path_and_query = "/x?token=hunter2".to_owned();
+    asked.headers.insert("authorization", http::HeaderValue::from_static("hunter2"));
+    assert_eq!(format!("{asked:?}"), "Order { method: POST, path: \"/x\", .. }");
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nhunter2";
+    let (_line, response) = played().await.exchange(get(), answer).await;
+    assert!(!format!("{:?}", response.body()).contains("hunter2"));
+    assert_eq!(text(response).await, "hunter2");
+}

@@ -161,17 +161,72 @@ async fn a_caller_who_breaks_off_is_the_one_to_blame() {
 
 #[tokio::test]
 async fn half_an_answer_is_none() {
-    for (answer, stalled) in [("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", true), (OK, false)] {
+    let short = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+    for (begun, stalls) in [(short, true), (short, false), (&short.replace("9", "99999"), true)] {
         let house = played_with(|settings| settings.body_stall = SHORT).await;
-        let (_line, response) = house.exchange(get(), answer).await;
-        let read = soon(collect(response.into_body(), 1024)).await;
-        assert_eq!(matches!(read, Err(UpstreamError::CutShort(ReplyError::Stalled))), stalled, "{read:?}");
+        let answering = async {
+            let mut line = house.accept().await;
+            line.head().await;
+            line.say(begun).await;
+            stalls.then_some(line)
+        };
+        let reading = async { collect(house.upstream.send(get()).await?.into_body(), 100_000).await };
+        let (_line, read) = soon(async { tokio::join!(answering, reading) }).await;
+        match read {
+            Err(UpstreamError::CutShort(ReplyError::Stalled)) => assert!(stalls),
+            Err(UpstreamError::CutShort(ReplyError::Broken(_))) => assert!(!stalls),
+            other => panic!("{other:?}"),
+        }
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_says_it_is_short_is_whole_before_it_is_one() {
+    for (length, sent, whole) in [(9, 4, false), (9, 9, true), (70_000, 4, true), (65_536, 65_535, false)] {
+        let house = played().await;
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(sent));
+        let answering = async {
+            let mut line = house.accept().await;
+            line.head().await;
+            line.say(&answer).await;
+        };
+        let ((), answered) = tokio::join!(answering, soon(house.upstream.send(get())));
+        assert_eq!(answered.is_ok(), whole, "{sent} of {length}");
+    }
+}
+
+#[tokio::test]
+async fn what_mlflow_says_before_it_is_asked_is_no_answer() {
     let house = played().await;
-    let (line, response) = house.exchange(get(), "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
-    drop(line);
-    let read = soon(collect(response.into_body(), 1024)).await;
-    assert!(matches!(read, Err(UpstreamError::CutShort(ReplyError::Broken(_)))), "{read:?}");
+    for asked in [get(), post()] {
+        let (mut line, response) = house.exchange(get(), OK).await;
+        assert_eq!(text(response).await, "ok");
+        line.say("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nstolen").await;
+        let (other, response) = house.exchange(asked, OK).await;
+        assert_eq!(text(response).await, "ok");
+        assert_eq!(line.rest().await, b"", "nothing was asked there");
+        drop(other);
+    }
+}
+
+#[tokio::test]
+async fn what_it_says_unasked_on_a_unix_socket_is_none_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mlflow.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let upstream = Upstream::new(Settings::at(Address::Unix(path))).unwrap();
+    let answer = async || {
+        let mut line = Line(soon(listener.accept()).await.unwrap().0);
+        line.head().await;
+        line.say(OK).await;
+        line
+    };
+    let (mut first, answered) = tokio::join!(answer(), soon(upstream.send(get())));
+    assert_eq!(text(answered.unwrap()).await, "ok");
+    first.say("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nstolen").await;
+    let (_second, answered) = tokio::join!(answer(), soon(upstream.send(post())));
+    assert_eq!(text(answered.unwrap()).await, "ok");
+    assert_eq!(first.rest().await, b"");
 }
 
 #[tokio::test]
