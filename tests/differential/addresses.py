@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from drafts import API, FILES, Cast, Change, Draft, Owner, Raw, put_in
-from wire import BLANKS, CLOTHES, escaped
+from targets import BLANKS, CLOTHES, escaped
 
 OCTETS = [("Content-Type", "application/octet-stream")]
 AJAX = "/ajax-api/2.0/mlflow"
@@ -21,15 +21,33 @@ def plain(cast: Cast) -> list[Draft]:
 def of(owner: Owner) -> list[Draft]:
     """By every route, the files of one owner."""
     run, model = owner.files, owner.model_files
-    whole = [f"{run}/note.txt", f"{run}/deep/er/note.txt", f"{model}/MLmodel", run, model, owner.experiment, f"{owner.experiment}/{owner.run}", f"{owner.experiment}/models"]
+    whole = [
+        f"{run}/note.txt",
+        f"{run}/deep/er/note.txt",
+        f"{model}/MLmodel",
+        run,
+        model,
+        owner.experiment,
+        f"{owner.experiment}/{owner.run}",
+        f"{owner.experiment}/models",
+    ]
     below = ["note.txt", "deep/er/note.txt", "deep"]
     ids: list[tuple[str, str]] = [("run_id", owner.run), ("run_uuid", owner.run)]
     version: list[tuple[str, str]] = [("name", owner.name), ("version", "1")]
-    found = [by_path(method, FILES.replace("/api", prefix), path) for path in whole for method in ("GET", "PUT", "DELETE") for prefix in ("/api", "/ajax-api")]
+    found = [
+        by_path(method, FILES.replace("/api", prefix), path)
+        for path in whole
+        for method in ("GET", "PUT", "DELETE")
+        for prefix in ("/api", "/ajax-api")
+    ]
     for path in whole:
         found.append(by_path("GET", "/api/2.0/mlflow-artifacts/presigned/", path))
         found += [by_path("POST", f"/api/2.0/mlflow-artifacts/mpu/{step}/", path) for step in ("create", "complete", "abort")]
-        found += [by_query("GET", prefix + "/2.0/mlflow-artifacts/artifacts", [], "path", path) for prefix in ("/api", "/ajax-api") for _ in range(2)]
+        found += [
+            by_query("GET", prefix + "/2.0/mlflow-artifacts/artifacts", [], "path", path)
+            for prefix in ("/api", "/ajax-api")
+            for _ in range(2)
+        ]
     for path in below:
         found += [
             by_query("GET", "/get-artifact", ids, "path", path), by_query("GET", API + "/artifacts/list", ids, "path", path),
@@ -37,7 +55,10 @@ def of(owner: Owner) -> list[Draft]:
             by_body(API + "/artifacts/presigned-download-url", [("run_id", owner.run)], "path", path), by_body(API + "/artifacts/presigned-upload-url", [("run_id", owner.run)], "path", path),
         ]  # fmt: skip
     for path in ("MLmodel", "conda.yaml"):
-        found += [by_query("GET", "/model-versions/get-artifact", version, "path", path), by_query("GET", f"{AJAX}/logged-models/{owner.model_id}/artifacts/files", [], "artifact_file_path", path)]
+        found += [
+            by_query("GET", "/model-versions/get-artifact", version, "path", path),
+            by_query("GET", f"{AJAX}/logged-models/{owner.model_id}/artifacts/files", [], "artifact_file_path", path),
+        ]
     found += [
         by_query("GET", f"{AJAX}/logged-models/{owner.model_id}/artifacts/directories", [], "artifact_directory_path", "."),
         by_query("GET", f"{API}/logged-models/{owner.model_id}/artifacts/directories", [], "artifact_directory_path", ""),
@@ -55,10 +76,24 @@ def across(cast: Cast) -> list[Draft]:
     away = f"{steps}{victim.experiment + '/' if victim.experiment != mine.experiment else ''}{victim.run}/artifacts/note.txt"
     ids: list[tuple[str, str]] = [("run_id", mine.run), ("run_uuid", mine.run)]
     found = [by_path(method, FILES, f"{mine.files}/{away}") for method in ("GET", "GET", "PUT", "DELETE")]
-    found += [by_query("GET", "/get-artifact", ids, "path", away), by_query("GET", API + "/artifacts/list", ids, "path", away.removesuffix("/note.txt")), by_query("POST", AJAX + "/upload-artifact", ids[1:], "path", away)]
-    found += [by_query("GET", "/api/2.0/mlflow-artifacts/artifacts", [], "path", f"{mine.files}/{away}".removesuffix("/note.txt")), by_query("GET", "/model-versions/get-artifact", [("name", mine.name), ("version", "1")], "path", away)]
-    found += [by_query("GET", f"{AJAX}/logged-models/{mine.model_id}/artifacts/files", [], "artifact_file_path", "../" + away), by_path("GET", FILES, ""), by_query("GET", "/api/2.0/mlflow-artifacts/artifacts", [], "path", "")]
-    found += [by_query("GET", "/get-artifact", [("run_id", mine.run), ("run_uuid", victim.run)], "path", "note.txt"), by_query("GET", "/get-artifact", [("run_uuid", mine.run), ("run_id", victim.run)], "path", "note.txt")]
+    found += [
+        by_query("GET", "/get-artifact", ids, "path", away),
+        by_query("GET", API + "/artifacts/list", ids, "path", away.removesuffix("/note.txt")),
+        by_query("POST", AJAX + "/upload-artifact", ids[1:], "path", away),
+    ]
+    found += [
+        by_query("GET", "/api/2.0/mlflow-artifacts/artifacts", [], "path", f"{mine.files}/{away}".removesuffix("/note.txt")),
+        by_query("GET", "/model-versions/get-artifact", [("name", mine.name), ("version", "1")], "path", away),
+    ]
+    found += [
+        by_query("GET", f"{AJAX}/logged-models/{mine.model_id}/artifacts/files", [], "artifact_file_path", "../" + away),
+        by_path("GET", FILES, ""),
+        by_query("GET", "/api/2.0/mlflow-artifacts/artifacts", [], "path", ""),
+    ]
+    found += [
+        by_query("GET", "/get-artifact", [("run_id", mine.run), ("run_uuid", victim.run)], "path", "note.txt"),
+        by_query("GET", "/get-artifact", [("run_uuid", mine.run), ("run_id", victim.run)], "path", "note.txt"),
+    ]
     sources = (
         f"models:/{victim.name}/1", f"models:/{victim.name}@champion", f"models:/{victim.model_id}", f"runs:/{victim.run}/model", f"mlflow-artifacts:/{victim.files}", f"mlflow-artifacts:/{mine.files}/{away}",
         f"runs:/{mine.run}/{away}", f"{cast.root}/{victim.files}", f"file://{cast.root}/{victim.files}", f"mlflow-artifacts://127.0.0.1/{victim.files}",
@@ -79,7 +114,14 @@ def by_path(method: str, prefix: str, path: str) -> Draft:
 def by_query(method: str, path: str, others: list[tuple[str, str]], key: str, value: str) -> Draft:
     """An address in the query."""
     raw = b"taken" if method == "POST" else None
-    return Draft(method, path, query=[*others, (key, value)] if value else list(others), raw_body=raw, headers=list(OCTETS) if raw else [], address=("query", key))
+    return Draft(
+        method,
+        path,
+        query=[*others, (key, value)] if value else list(others),
+        raw_body=raw,
+        headers=list(OCTETS) if raw else [],
+        address=("query", key),
+    )
 
 
 def by_body(path: str, others: list[tuple[str, str]], key: str, value: str) -> Draft:
@@ -106,7 +148,10 @@ def write(draft: Draft, text: str) -> Draft:
     if place == "query":
         spelled = Raw(text.replace(" ", "%20").replace("&", "%26"))
         found = any(key == name for key, _ in draft.query)
-        return replace(draft, query=[(key, spelled if key == name else value) for key, value in draft.query] if found else [*draft.query, (name, spelled)])
+        return replace(
+            draft,
+            query=[(key, spelled if key == name else value) for key, value in draft.query] if found else [*draft.query, (name, spelled)],
+        )
     return replace(draft, body=[(key, text if key == name else value) for key, value in draft.body or []])
 
 
@@ -133,13 +178,37 @@ def steps(text: str, chance: random.Random, _c: Cast) -> str:
     """Segments that are nothing, stay, or lead away and back."""
     parts = text.split("/")
     at = chance.randint(0, len(parts))
-    more = chance.choice(([""], ["."], ["", ""], ["x", ".."], ["%2e"], ["x", "%2e%2e"], ["x", "%252e%252e"], ["x", ".%2e"], ["x", "..%20"], ["x", "..;"], ["x", "..%00"], ["x", "%20.."], ["x", ".%09."], ["x", ".%0d."], ["...."], ["~"], ["..."], ["x%2f.."], ["x%5c.."]))
+    more = chance.choice(
+        (
+            [""],
+            ["."],
+            ["", ""],
+            ["x", ".."],
+            ["%2e"],
+            ["x", "%2e%2e"],
+            ["x", "%252e%252e"],
+            ["x", ".%2e"],
+            ["x", "..%20"],
+            ["x", "..;"],
+            ["x", "..%00"],
+            ["x", "%20.."],
+            ["x", ".%09."],
+            ["x", ".%0d."],
+            ["...."],
+            ["~"],
+            ["..."],
+            ["x%2f.."],
+            ["x%5c.."],
+        )
+    )
     return "/".join([*parts[:at], *more, *parts[at:]])
 
 
 def from_mine(text: str, chance: random.Random, cast: Cast) -> str:
     """Beginning in my own folder, and leading to the same place."""
-    up = chance.choice(("..", "%2e%2e", ".%2e", "%252e%252e", "..%00", ".%0a.", "..\\", "%c0%ae%c0%ae", "..;", " ..", "%EF%BC%8E%EF%BC%8E", ".%E2%80%8B."))
+    up = chance.choice(
+        ("..", "%2e%2e", ".%2e", "%252e%252e", "..%00", ".%0a.", "..\\", "%c0%ae%c0%ae", "..;", " ..", "%EF%BC%8E%EF%BC%8E", ".%E2%80%8B.")
+    )
     start = chance.choice((cast.mine.files, cast.mine.model_files, cast.mine.experiment, f"{cast.mine.experiment}/{cast.mine.run}"))
     slash = chance.choice(("/", "/", "%2f", "//", "%5c", "%252f"))
     return slash.join([*start.split("/"), *([up] * (start.count("/") + 1)), text])
@@ -147,7 +216,45 @@ def from_mine(text: str, chance: random.Random, cast: Cast) -> str:
 
 def behind(text: str, chance: random.Random, _c: Cast) -> str:
     """Something behind it that one reader drops."""
-    more = chance.choice(("?", "#", ";", "?x", "#x", ";x", "%3f", "%23", "%3b", "%3fx=1", "%23x", "%253f", "%2523", "/", "//", "/.", "%2f", "%2f.", ".", "..", "%20", "%20%20", "%09", "::$DATA", "%3a%3a$DATA", "~", "*", "%00.png", "\\", "%5c", "|", "&", "&path=x", "%26path=x", *BLANKS))
+    more = chance.choice(
+        (
+            "?",
+            "#",
+            ";",
+            "?x",
+            "#x",
+            ";x",
+            "%3f",
+            "%23",
+            "%3b",
+            "%3fx=1",
+            "%23x",
+            "%253f",
+            "%2523",
+            "/",
+            "//",
+            "/.",
+            "%2f",
+            "%2f.",
+            ".",
+            "..",
+            "%20",
+            "%20%20",
+            "%09",
+            "::$DATA",
+            "%3a%3a$DATA",
+            "~",
+            "*",
+            "%00.png",
+            "\\",
+            "%5c",
+            "|",
+            "&",
+            "&path=x",
+            "%26path=x",
+            *BLANKS,
+        )
+    )
     return text + more
 
 
@@ -162,7 +269,34 @@ def before(text: str, chance: random.Random, cast: Cast) -> str:
 
 def inside(text: str, chance: random.Random, _c: Cast) -> str:
     """Blanks, controls and separators amid it; what one reader drops leaves another word."""
-    more = chance.choice((*BLANKS, "%0a", "%09", "%0d", "%250a", "%2509", "%25250d", "%3f", "%23", "%3b", ";", "#", "?", ":", "%3a", "%25", "%", "%2", "\\", "%5c", "*", "\udcff", "\u202e", "\u200d"))
+    more = chance.choice(
+        (
+            *BLANKS,
+            "%0a",
+            "%09",
+            "%0d",
+            "%250a",
+            "%2509",
+            "%25250d",
+            "%3f",
+            "%23",
+            "%3b",
+            ";",
+            "#",
+            "?",
+            ":",
+            "%3a",
+            "%25",
+            "%",
+            "%2",
+            "\\",
+            "%5c",
+            "*",
+            "\udcff",
+            "\u202e",
+            "\u200d",
+        )
+    )
     return put_in(text, more, chance)
 
 
@@ -171,17 +305,75 @@ def digits(text: str, chance: random.Random, cast: Cast) -> str:
     head, slash, rest = text.partition("/")
     if not head.isdigit():
         return text
-    spelled = chance.choice((f"0{head}", f"+{head}", f"{head}.0", f"%20{head}", f"{head}%20", f"%09{head}", f"{head}%09", f"{head}%00", chr(0x660 + int(head) % 10), chr(0xFF10 + int(head) % 10), f"{cast.mine.experiment}%09/../{head}", f"{head}%0a", f"%00{head}", f"{head};x", f"{head}%3b", f"{head}?", f"00000{head}", f"{head}_", f"-{head}", f"{cast.mine.experiment},{head}", f"workspaces/default/{head}", f"./workspaces/default/{head}"))
+    spelled = chance.choice(
+        (
+            f"0{head}",
+            f"+{head}",
+            f"{head}.0",
+            f"%20{head}",
+            f"{head}%20",
+            f"%09{head}",
+            f"{head}%09",
+            f"{head}%00",
+            chr(0x660 + int(head) % 10),
+            chr(0xFF10 + int(head) % 10),
+            f"{cast.mine.experiment}%09/../{head}",
+            f"{head}%0a",
+            f"%00{head}",
+            f"{head};x",
+            f"{head}%3b",
+            f"{head}?",
+            f"00000{head}",
+            f"{head}_",
+            f"-{head}",
+            f"{cast.mine.experiment},{head}",
+            f"workspaces/default/{head}",
+            f"./workspaces/default/{head}",
+        )
+    )
     return spelled + slash + rest
 
 
 def letters(text: str, chance: random.Random, _c: Cast) -> str:
     """Capitals, composed and decomposed letters, wildcards."""
-    way = chance.choice((str.upper, str.swapcase, str.title, lambda t: t.replace("o", "\u00f6"), lambda t: t.replace("o", "o\u0308"), lambda t: t.replace("note", "n?te"), lambda t: t.replace("note", "*"), lambda t: t.replace("e", "\uff45"), lambda t: t.replace("i", "\u0131"), lambda t: t.replace("f", "\ufb00"), lambda t: t.replace("a", "\u00aa")))
+    way = chance.choice(
+        (
+            str.upper,
+            str.swapcase,
+            str.title,
+            lambda t: t.replace("o", "\u00f6"),
+            lambda t: t.replace("o", "o\u0308"),
+            lambda t: t.replace("note", "n?te"),
+            lambda t: t.replace("note", "*"),
+            lambda t: t.replace("e", "\uff45"),
+            lambda t: t.replace("i", "\u0131"),
+            lambda t: t.replace("f", "\ufb00"),
+            lambda t: t.replace("a", "\u00aa"),
+        )
+    )
     return way(text)
 
 
-SPELLINGS = (layers, layers, layers, dressed, dressed, steps, steps, from_mine, from_mine, behind, behind, before, before, inside, inside, digits, digits, letters)
+SPELLINGS = (
+    layers,
+    layers,
+    layers,
+    dressed,
+    dressed,
+    steps,
+    steps,
+    from_mine,
+    from_mine,
+    behind,
+    behind,
+    before,
+    before,
+    inside,
+    inside,
+    digits,
+    digits,
+    letters,
+)
 
 
 def spelled(draft: Draft, chance: random.Random, cast: Cast) -> Draft:
@@ -202,12 +394,24 @@ def tampered(draft: Draft, chance: random.Random, cast: Cast) -> Draft:
     if text is None:
         return draft
     victim, mine = cast.victim, cast.mine
-    pairs = ((victim.run, mine.run), (mine.run, victim.run), (victim.model_id, mine.model_id), (mine.model_id, victim.model_id), (victim.files, mine.files), (f"{victim.experiment}/", f"{mine.experiment}/"))
+    pairs = (
+        (victim.run, mine.run),
+        (mine.run, victim.run),
+        (victim.model_id, mine.model_id),
+        (mine.model_id, victim.model_id),
+        (victim.files, mine.files),
+        (f"{victim.experiment}/", f"{mine.experiment}/"),
+    )
     old, new = chance.choice(pairs)
     if chance.random() < 0.5:
         return write(draft, text.replace(old, new))
     swap = [(key, value.replace(old, new) if isinstance(value, str) else value) for key, value in draft.query]
-    return replace(draft, query=[(key, Raw(value) if isinstance(before_, Raw) else value) for (key, value), (_, before_) in zip(swap, draft.query, strict=True)])
+    return replace(
+        draft,
+        query=[
+            (key, Raw(value) if isinstance(before_, Raw) else value) for (key, value), (_, before_) in zip(swap, draft.query, strict=True)
+        ],
+    )
 
 
 def decoy(draft: Draft, chance: random.Random, cast: Cast) -> Draft:

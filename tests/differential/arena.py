@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,21 @@ VICTIM, MINE = "victim", "mine"
 # Longer than a refusal takes, and shorter than sekisho waits for a body that does not come.
 STARVING = 0.15
 # Whose row it is. Other columns may hold what the caller likes, the victim's names included.
-OWNING = ("run_uuid", "run_id", "experiment_id", "model_id", "storage_location", "source", "entity_id", "source_id", "destination_id", "request_id", "trace_id", "item_id", "resource_id")
+OWNING = (
+    "run_uuid",
+    "run_id",
+    "experiment_id",
+    "model_id",
+    "storage_location",
+    "source",
+    "entity_id",
+    "source_id",
+    "destination_id",
+    "request_id",
+    "trace_id",
+    "item_id",
+    "resource_id",
+)
 REGISTRY = ("registered_models", "registered_model_tags", "registered_model_aliases", "model_versions", "model_version_tags")
 PERMISSIONS = ("metadata_read", "metadata_write", "model_read", "model_write", "model_delete", "stage_transition")
 TRACKING = ("tracking_read", "tracking_write", "tracking_delete")
@@ -132,17 +147,21 @@ class Arena:
         return self.wires.setdefault(url, Wire(url))
 
     def lines(self, answer: Answer) -> list[str]:
-        """What sekisho wrote about the request with that answer."""
-        request_id = answer.headers.get("x-request-id", "")
+        """What sekisho wrote about the request with that answer. Its line may come a moment later than the answer."""
+        request_id = answer.headers.get("x-request-id", "").encode()
         if self.sekisho is None or not request_id:
             return []
-        with self.sekisho.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, 2) - 500_000))
-            return [line.decode("utf-8", "replace") for line in log if request_id.encode() in line]
+        found: list[bytes] = []
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline and not any(b'"micros"' in line for line in found):
+            with self.sekisho.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, 2) - 100_000))
+                found = [line for line in log if request_id in line]
+        return [line.decode("utf-8", "replace").strip() for line in found]
 
     def upstream_status(self, answer: Answer) -> int | None:
         """What MLflow answered to it, if it was asked."""
-        found = (json.loads(line).get("upstream_status") for line in self.lines(answer) if '"upstream_status"' in line)
+        found = (json.loads(line).get("upstream_status") for line in self.lines(answer) if '"micros"' in line)
         return next((int(status) for status in found if status), None)
 
 
@@ -159,13 +178,20 @@ def arena(guarded: bool, shared: bool = False) -> Iterator[Arena]:
         sekisho, tokens = None, {}
         if guarded:
             sekisho = stack.enter_context(Sekisho(server.url, LOGS, rows(cast, shared), {"limits": {"requests_per_second": 0}}))
-            tokens = {"engineer": sekisho.token("mallory@company.com", "ml_engineer", [f"{MINE}*"]), "stranger": sekisho.token("trudy@company.com", "stranger", [f"{MINE}*"])}
+            tokens = {
+                "engineer": sekisho.token("mallory@company.com", "ml_engineer", [f"{MINE}*"]),
+                "stranger": sekisho.token("trudy@company.com", "stranger", [f"{MINE}*"]),
+            }
         yield Arena(server, sekisho, tokens, cast, copy, shared)
 
 
 def rows(cast: Cast, shared: bool) -> list[str]:
     """The engineer may use every experiment but the victim's; the stranger none but the own one."""
-    closed = [] if shared else [f"p, user:mallory@company.com, experiment:{cast.victim.experiment}, {permission}, deny" for permission in TRACKING]
+    closed = (
+        []
+        if shared
+        else [f"p, user:mallory@company.com, experiment:{cast.victim.experiment}, {permission}, deny" for permission in TRACKING]
+    )
     opened = [f"p, role:stranger, experiment:{cast.mine.experiment}, {permission}, allow" for permission in TRACKING]
     return [*closed, *opened, *(f"p, role:stranger, model:*, {permission}, allow" for permission in PERMISSIONS)]
 

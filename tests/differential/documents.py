@@ -145,7 +145,16 @@ def another_root(found: Document, chance: random.Random, cast: Cast) -> Document
     """A second root field: another, or the same again."""
     name, fields = chance.choice(inputs(cast))
     more = Root(name, f"(input: {literal(fields)})", CHOSEN[name], alias=chance.choice(("", "b: ")))
-    odd = chance.choice((more, more, Root("__schema", "", "types { name }"), Root("__type", '(name: "Query")', "fields { name }"), Root("test", '(inputString: "x")', "output"), Root("__typename", "", "")))
+    odd = chance.choice(
+        (
+            more,
+            more,
+            Root("__schema", "", "types { name }"),
+            Root("__type", '(name: "Query")', "fields { name }"),
+            Root("test", '(inputString: "x")', "output"),
+            Root("__typename", "", ""),
+        )
+    )
     return replace(found, roots=(found.roots[0], odd) if chance.random() < 0.5 else (odd, found.roots[0]))
 
 
@@ -164,7 +173,11 @@ def inline(found: Document, chance: random.Random, cast: Cast) -> Document:
     if way == 0:
         return replace(with_root(found, replace(root, argument=f"(input: {literal(asked)})")), declared="", variables={})
     if way == 1:
-        return replace(found, declared=f"$data: {kind.rstrip('!')} = {literal(asked)}", variables=chance.choice(({}, {"data": mine}, {"data": None}, {"Data": mine}, {"other": mine})))
+        return replace(
+            found,
+            declared=f"$data: {kind.rstrip('!')} = {literal(asked)}",
+            variables=chance.choice(({}, {"data": mine}, {"data": None}, {"Data": mine}, {"other": mine})),
+        )
     if way == 2:
         key = next(iter(asked), "runId")
         changed = replace(root, argument=f"(input: {{{key}: $id}})")
@@ -173,14 +186,68 @@ def inline(found: Document, chance: random.Random, cast: Cast) -> Document:
         return replace(found, declared=f"{found.declared}, $more: {kind}", variables={"data": asked, "more": mine})
     if way == 4:
         changed = replace(root, argument="(input: $other)")
-        return replace(with_root(found, changed), declared=f"$data: {kind}, $other: {kind}", variables=chance.choice(({"data": mine, "other": asked}, {"other": asked, "data": mine})))
+        return replace(
+            with_root(found, changed),
+            declared=f"$data: {kind}, $other: {kind}",
+            variables=chance.choice(({"data": mine, "other": asked}, {"other": asked, "data": mine})),
+        )
     if way == 5:
-        return with_root(found, replace(root, argument=chance.choice((f"(input: {literal(mine)}, input: $data)", f"(input: $data, input: {literal(mine)})", "", "(data: $data)", "(input: $data, x: 1)", "()"))))
+        return with_root(
+            found,
+            replace(
+                root,
+                argument=chance.choice(
+                    (
+                        f"(input: {literal(mine)}, input: $data)",
+                        f"(input: $data, input: {literal(mine)})",
+                        "",
+                        "(data: $data)",
+                        "(input: $data, x: 1)",
+                        "()",
+                    )
+                ),
+            ),
+        )
     if way == 6:
-        return replace(found, declared=chance.choice((kind, "$data: String", "$data: [" + kind + "]", "", f"$data: {kind}, $data: {kind}", f"$data: {kind} = null", "$data: Mlflow" + kind)))
+        return replace(
+            found,
+            declared=chance.choice(
+                (
+                    kind,
+                    "$data: String",
+                    "$data: [" + kind + "]",
+                    "",
+                    f"$data: {kind}, $data: {kind}",
+                    f"$data: {kind} = null",
+                    "$data: Mlflow" + kind,
+                )
+            ),
+        )
     if way == 7:
-        return replace(found, variables=chance.choice(({"data": [asked]}, {"data": json.dumps(asked)}, {"data": {"input": asked}}, {"$data": asked}, {"data": {**mine, "data": asked}}, [asked], json.dumps({"data": asked}), None)))
-    return with_root(found, replace(root, argument=chance.choice(("(input:$data)", "(\n,input ,:, $data,)", "(input: $data # x\n)", "(input: {} )", "(input: null)", "(input: $undeclared)"))))
+        return replace(
+            found,
+            variables=chance.choice(
+                (
+                    {"data": [asked]},
+                    {"data": json.dumps(asked)},
+                    {"data": {"input": asked}},
+                    {"$data": asked},
+                    {"data": {**mine, "data": asked}},
+                    [asked],
+                    json.dumps({"data": asked}),
+                    None,
+                )
+            ),
+        )
+    return with_root(
+        found,
+        replace(
+            root,
+            argument=chance.choice(
+                ("(input:$data)", "(\n,input ,:, $data,)", "(input: $data # x\n)", "(input: {} )", "(input: null)", "(input: $undeclared)")
+            ),
+        ),
+    )
 
 
 def ids(found: Document, chance: random.Random, cast: Cast) -> Document:
@@ -205,7 +272,9 @@ def ids(found: Document, chance: random.Random, cast: Cast) -> Document:
 def fragments(found: Document, chance: random.Random, cast: Cast) -> Document:
     """A part of the selection behind a spread."""
     root = found.roots[0]
-    on = chance.choice(("MlflowGetRunResponse", "MlflowSearchRunsResponse", "MlflowRunExtension", "MlflowRun", "MlflowModelVersion", "Query"))
+    on = chance.choice(
+        ("MlflowGetRunResponse", "MlflowSearchRunsResponse", "MlflowRunExtension", "MlflowRun", "MlflowModelVersion", "Query")
+    )
     way = chance.randrange(4)
     if way == 0:
         return replace(with_root(found, replace(root, chosen="...F")), after=f" fragment F on {on} {{ {root.chosen} }}")
@@ -213,12 +282,31 @@ def fragments(found: Document, chance: random.Random, cast: Cast) -> Document:
         return with_root(found, replace(root, chosen=f"... {{ {root.chosen} }}"))
     if way == 2:
         return with_root(found, replace(root, chosen=f"... on {on} {{ {root.chosen} }}"))
-    return with_root(found, replace(root, chosen=re.sub(r"modelVersions \{[^}]*\}", "modelVersions { ... { version source } ...V }", root.chosen)))
+    return with_root(
+        found, replace(root, chosen=re.sub(r"modelVersions \{[^}]*\}", "modelVersions { ... { version source } ...V }", root.chosen))
+    )
 
 
 def directives(found: Document, chance: random.Random, cast: Cast) -> Document:
     """Directives of MLflow's, of the language, and of nobody."""
-    text = chance.choice(("@skip(if: true)", "@skip(if: false)", "@include(if: true)", "@include(if: false)", "@component", '@component(name: "x", name: "y")', "@component @component", "@x", "@deprecated", "@specifiedBy(url: $data)", "@defer", '@component(name: "x\\u007d")', '@component(name: """x""")', "@component(name: $data)"))
+    text = chance.choice(
+        (
+            "@skip(if: true)",
+            "@skip(if: false)",
+            "@include(if: true)",
+            "@include(if: false)",
+            "@component",
+            '@component(name: "x", name: "y")',
+            "@component @component",
+            "@x",
+            "@deprecated",
+            "@specifiedBy(url: $data)",
+            "@defer",
+            '@component(name: "x\\u007d")',
+            '@component(name: """x""")',
+            "@component(name: $data)",
+        )
+    )
     way = chance.randrange(3)
     if way == 0:
         return replace(found, directive=text)
@@ -226,7 +314,9 @@ def directives(found: Document, chance: random.Random, cast: Cast) -> Document:
     if way == 1:
         return with_root(found, replace(root, directive=text))
     below = chance.choice(("name", "modelVersions", "params", "run", "runs"))
-    return with_root(found, replace(root, chosen=re.sub(rf"\b{below}\b", lambda _: f"{below} {text}", root.chosen, count=chance.choice((0, 1)))))
+    return with_root(
+        found, replace(root, chosen=re.sub(rf"\b{below}\b", lambda _: f"{below} {text}", root.chosen, count=chance.choice((0, 1))))
+    )
 
 
 def selection(found: Document, chance: random.Random, cast: Cast) -> Document:
@@ -250,7 +340,11 @@ def operations(found: Document, chance: random.Random, cast: Cast) -> Document:
     if way < 2:
         return replace(found, kind=chance.choice(("mutation", "subscription", "Query", "query query", "{", "fragment")))
     if way < 4:
-        return replace(found, **{chance.choice(("before", "after")): other + " "}, operation=chance.choice(("Other", "GetRun", None, "", "X", ["Other"])))
+        return replace(
+            found,
+            **{chance.choice(("before", "after")): other + " "},
+            operation=chance.choice(("Other", "GetRun", None, "", "X", ["Other"])),
+        )
     if way == 4:
         return replace(found, kind="", name="", declared="", directive="")
     if way == 5:
@@ -258,13 +352,65 @@ def operations(found: Document, chance: random.Random, cast: Cast) -> Document:
     if way == 6:
         return replace(found, name=chance.choice(("", "query", "on", "GetRun2", "G\u00e9t")))
     if way == 7:
-        return replace(found, after=chance.choice((" }", " {", " query", " type X { y: Int }", " extend type Query { x: Int }", " schema { query: Query }", " \x00", " fragment U on Query { __typename }", " query GetRun { __typename }")))
+        return replace(
+            found,
+            after=chance.choice(
+                (
+                    " }",
+                    " {",
+                    " query",
+                    " type X { y: Int }",
+                    " extend type Query { x: Int }",
+                    " schema { query: Query }",
+                    " \x00",
+                    " fragment U on Query { __typename }",
+                    " query GetRun { __typename }",
+                )
+            ),
+        )
     if way == 8:
-        return replace(found, more=chance.choice(((("extensions", {"persistedQuery": {"version": 1, "sha256Hash": "x"}}),), (("id", "x"),), (("query", other),), (("variables", {"data": fields}),), (("Query", other),), (("doc_id", 1),))))
-    return replace(found, roots=(Root("mlflowSearchRuns", "(input: $data)", CHOSEN["mlflowSearchRuns"]),), kind="mutation", declared="$data: MlflowSearchRunsInput!", variables={"data": {"experimentIds": [cast.victim.experiment]}})
+        return replace(
+            found,
+            more=chance.choice(
+                (
+                    (("extensions", {"persistedQuery": {"version": 1, "sha256Hash": "x"}}),),
+                    (("id", "x"),),
+                    (("query", other),),
+                    (("variables", {"data": fields}),),
+                    (("Query", other),),
+                    (("doc_id", 1),),
+                )
+            ),
+        )
+    return replace(
+        found,
+        roots=(Root("mlflowSearchRuns", "(input: $data)", CHOSEN["mlflowSearchRuns"]),),
+        kind="mutation",
+        declared="$data: MlflowSearchRunsInput!",
+        variables={"data": {"experimentIds": [cast.victim.experiment]}},
+    )
 
 
-DOCUMENT_CHANGES = (aliased, aliased, another_root, another_root, other_root, inline, inline, inline, ids, ids, ids, fragments, fragments, directives, selection, selection, operations, operations)
+DOCUMENT_CHANGES = (
+    aliased,
+    aliased,
+    another_root,
+    another_root,
+    other_root,
+    inline,
+    inline,
+    inline,
+    ids,
+    ids,
+    ids,
+    fragments,
+    fragments,
+    directives,
+    selection,
+    selection,
+    operations,
+    operations,
+)
 
 
 def grown(draft: Draft, chance: random.Random, cast: Cast) -> Draft:
@@ -306,12 +452,18 @@ def carried(draft: Draft, chance: random.Random, _c: Cast) -> Draft:
     if way == 3:
         return replace(draft, method="GET")
     if way == 4:
-        return replace(draft, raw_body=text.encode("utf-8", "replace"), headers=[*draft.headers, ("Content-Type", chance.choice(("application/graphql", "application/json")))])
+        return replace(
+            draft,
+            raw_body=text.encode("utf-8", "replace"),
+            headers=[*draft.headers, ("Content-Type", chance.choice(("application/graphql", "application/json")))],
+        )
     if way == 5:
         return replace(draft, query=[("query", text), ("variables", variables)], body=chance.choice(([], None, draft.body)))
     if way == 6:
         return replace(draft, body=[(key, json.dumps(value) if key == "variables" else value) for key, value in draft.body or []])
-    return replace(draft, body=[*(draft.body or []), *chance.choice(([("query", "{ __typename }")], [("variables", {})], [("operationName", "x")]))])
+    return replace(
+        draft, body=[*(draft.body or []), *chance.choice(([("query", "{ __typename }")], [("variables", {})], [("operationName", "x")]))]
+    )
 
 
 DOCUMENTS: tuple[Change, ...] = (grown, grown, grown, grown, grown, grown, letters, carried)

@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from sow import LENGTH
 from variants import CLASSES, Case, variant
 
 BATCH = 50
-_MADE_UP = re.compile(r"\b1[6-9]\d{8,11}\b|[0-9a-f]{32}|'[0-9a-f]{8}'")
+_MADE_UP = re.compile(r"\b1[6-9]\d{8,11}\b|[0-9a-f]{32}|'[0-9a-f]{8}'|'[a-z]+-[a-z]+-[0-9]+'")
 
 
 @dataclass(frozen=True)
@@ -60,26 +60,23 @@ class Tally:
         return sum(number for (_, ended), number in self.outcomes.items() if ended == outcome)
 
 
-def hunt(at: Arena, seed: int, numbers: Iterable[int], kinds: Sequence[str] = tuple(CLASSES)) -> Tally:
+def hunt(at: Arena, seed: int, numbers: Sequence[int], kinds: Sequence[str] = tuple(CLASSES)) -> Tally:
     """Every case that did what it may not. The state is read once for many cases, and put back where it changed."""
     tally = Tally()
-    waiting = list(numbers)
-    while waiting:
-        batch, waiting = waiting[:BATCH], waiting[BATCH:]
-        cases = [variant(seed, number, at.cast, kinds) for number in batch]
-        for case in cases:
-            answer = at.send(case.draft, case.who)
+    for start in range(0, len(numbers), BATCH):
+        cases = [variant(seed, number, at.cast, kinds) for number in numbers[start : start + BATCH]]
+        answers = [at.send(case.draft, case.who) for case in cases]
+        after = at.server.state()
+        if after != at.before:
+            at.restore()
+            harmed, stray = split(at.before, after, at)
+            if harmed or stray:
+                tally.findings += sought(at, cases, harmed)
+        for case, answer in zip(cases, answers, strict=True):
             tally.outcomes[case.kind, outcome(answer)] += 1
             fault = of_answer(at, case, answer)
             if fault:
-                lines = at.lines(answer)
-                at.restore()
-                tally.findings.append(shrunk(at, Finding(fault, case, case.draft.message(None), answer, lines)))
-        after = at.server.state()
-        if after != at.before:
-            if any(split(at.before, after, at)):
-                tally.findings += sought(at, cases)
-            at.restore()
+                tally.findings.append(shrunk(at, Finding(fault, case, case.draft.message(None), answer, at.lines(answer))))
     return tally
 
 
@@ -142,40 +139,33 @@ def plain(lines: list[str], at: Arena) -> list[str]:
     return sorted(_MADE_UP.sub(lambda found: found[0] if found[0] in known else "<new>", line) for line in lines)
 
 
-def sought(at: Arena, cases: list[Case]) -> list[Finding]:
+def sought(at: Arena, cases: list[Case], harmed: list[str]) -> list[Finding]:
     """Which of the cases changed what it may not: each alone first, then one after another."""
-    at.restore()
     found = []
     for case in cases:
         what, changes, answer = of_state(at, case)
         if what:
             found.append(shrunk(at, Finding(what, case, case.draft.message(None), answer, changes)))
-    if found:
+    if found or not harmed:
         return found
-    before = at.server.state()
+    before = at.before
     for case in cases:
         answer = at.send(case.draft, case.who)
         after = at.server.state()
-        harmed, stray = split(before, after, at)
+        changes, _ = split(before, after, at)
         before = after
-        if harmed or stray:
-            found.append(Finding("harm, after the cases before it" if harmed else "stray, after the cases before it", case, case.draft.message(None), answer, harmed or stray))
-    # A change of nobody's things that MLflow would have made too is no finding; see of_state.
-    return [one for one in found if not one.what.startswith("stray") or not same_past(at, one)]
-
-
-def same_past(at: Arena, finding: Finding) -> bool:
-    """Whether MLflow alone changes the same."""
+        if changes:
+            found.append(Finding("harm after the cases before it", case, case.draft.message(None), answer, changes))
     at.restore()
-    at.send_past(finding.case.draft)
-    _, bare = split(at.before, at.server.state(), at)
-    at.restore()
-    return plain(bare, at) == plain(finding.changes, at)
+    last = cases[-1]
+    return found or [Finding("harm that did not come again, of the last cases", last, last.draft.message(None), Answer(0, {}, b""), harmed)]
 
 
 def shrunk(at: Arena, finding: Finding) -> Finding:
-    """The finding without the changes that it does not need."""
+    """The finding without the changes that it does not need; of what is found without sekisho there is too much for that."""
     at.restore()
+    if at.sekisho is None:
+        return finding
     position = 0
     while position < len(finding.case.changes):
         less = finding.case.without(position, at.cast)
@@ -198,7 +188,11 @@ def share(job: int, chosen: argparse.Namespace) -> tuple[Counter[tuple[str, str]
         for start in range(0, len(numbers), 1_000):
             tally.add(hunt(at, chosen.seed, numbers[start : start + 1_000], chosen.classes))
             done = sum(tally.outcomes.values())
-            print(f"job {job}: {done} of {len(numbers)} cases, {len(tally.findings)} findings, {done / (time.monotonic() - began):.0f} cases/s", file=sys.stderr, flush=True)
+            print(
+                f"job {job}: {done} of {len(numbers)} cases, {len(tally.findings)} findings, {done / (time.monotonic() - began):.0f} cases/s",
+                file=sys.stderr,
+                flush=True,
+            )
     return tally.outcomes, [(finding.what, str(finding)) for finding in tally.findings]
 
 
@@ -224,7 +218,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="so many servers at once")
     parser.add_argument("--classes", nargs="+", choices=tuple(CLASSES), default=tuple(CLASSES))
     parser.add_argument("--bare", action="store_true", help="without sekisho, to see that the cases can do harm")
-    parser.add_argument("--shared-experiment", action="store_true", help="the victim's runs and mine lie in one experiment, which I may track in")
+    parser.add_argument(
+        "--shared-experiment", action="store_true", help="the victim's runs and mine lie in one experiment, which I may track in"
+    )
     chosen = parser.parse_args()
     if chosen.case is not None:
         return one(chosen)
@@ -237,7 +233,9 @@ def main() -> int:
     for kind in chosen.classes:
         ended = {name: number for (of, name), number in sorted(outcomes.items()) if of == kind}
         print(f"{kind:10} {sum(ended.values()):7} cases: " + ", ".join(f"{number} {name}" for name, number in ended.items()))
-    print(f"seed {chosen.seed}: {sum(outcomes.values())} cases, {len(findings)} findings {dict(Counter(what for what, _ in findings)) or ''}")
+    print(
+        f"seed {chosen.seed}: {sum(outcomes.values())} cases, {len(findings)} findings {dict(Counter(what for what, _ in findings)) or ''}"
+    )
     return 1 if findings and not chosen.bare else 0
 
 

@@ -14,22 +14,23 @@ from functools import cache
 import addresses
 import documents
 import fields
-import wire
+import frames
+import targets
 from drafts import Cast, Change, Draft
 
 # What each class is about; its first change is from its own ones, the others from anywhere.
 CLASSES: dict[str, tuple[Change, ...]] = {
     "fields": fields.CHANGES,
-    "paths": wire.PATHS,
-    "queries": wire.QUERIES,
-    "headers": (*wire.HEADERS, *wire.FRAMES),
+    "paths": targets.PATHS,
+    "queries": targets.QUERIES,
+    "headers": (*frames.HEADERS, *frames.FRAMES),
     "graphql": documents.DOCUMENTS,
     "addresses": addresses.ADDRESSES,
 }
 WEIGHTS = {"fields": 16, "paths": 15, "queries": 13, "headers": 18, "graphql": 16, "addresses": 22}
 # What is spelled first lies innermost: a change of the document before one of the body that carries it.
 ORDER: tuple[Change, ...] = (
-    *documents.DOCUMENTS, *addresses.ADDRESSES, *fields.CHANGES, *wire.QUERIES, *wire.PATHS, *wire.HEADERS, *wire.FRAMES,
+    *documents.DOCUMENTS, *addresses.ADDRESSES, *fields.CHANGES, *targets.QUERIES, *targets.PATHS, *frames.HEADERS, *frames.FRAMES,
 )  # fmt: skip
 WHO = ("engineer", "stranger")
 
@@ -82,7 +83,7 @@ def changed(base: Draft, changes: tuple[tuple[Change, str], ...], cast: Cast, fr
     """The base after these changes. What hides in headers and behind a body is always meant for the victim."""
     draft = base
     for change, seed in changes:
-        for_victim = change in wire.HEADERS or change in wire.FRAMES or not from_mine
+        for_victim = change in frames.HEADERS or change in frames.FRAMES or not from_mine
         draft = change(draft, random.Random(seed), cast if for_victim else swapped(cast))
     return draft
 
@@ -94,7 +95,12 @@ def swapped(cast: Cast) -> Cast:
 
 @cache
 def _bases(cast: Cast) -> dict[str, list[Draft]]:
-    return {"plain": fields.plain(cast), "sampled": fields.sampled(cast), "graphql": documents.plain(cast), "addresses": addresses.plain(cast)}
+    return {
+        "plain": fields.plain(cast),
+        "sampled": fields.sampled(cast),
+        "graphql": documents.plain(cast),
+        "addresses": addresses.plain(cast),
+    }
 
 
 def bases(kind: str, cast: Cast) -> list[list[Draft]]:
