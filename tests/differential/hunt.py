@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import re
 import sys
 import time
 from collections import Counter
@@ -22,10 +21,10 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "clients")]
 from arena import Arena, arena, split
 from harness.rest import Answer
 from sow import LENGTH
+from twins import cases, disagreement, of_admin, plain
 from variants import CLASSES, Case, variant
 
 BATCH = 50
-_MADE_UP = re.compile(r"\b1[6-9]\d{8,11}\b|[0-9a-f]{32}|'[0-9a-f]{8}'|'[a-z]+-[a-z]+-[0-9]+'")
 
 
 @dataclass(frozen=True)
@@ -64,15 +63,15 @@ def hunt(at: Arena, seed: int, numbers: Sequence[int], kinds: Sequence[str] = tu
     """Every case that did what it may not. The state is read once for many cases, and put back where it changed."""
     tally = Tally()
     for start in range(0, len(numbers), BATCH):
-        cases = [variant(seed, number, at.cast, kinds) for number in numbers[start : start + BATCH]]
-        answers = [at.send(case.draft, case.who) for case in cases]
+        batch = [variant(seed, number, at.cast, kinds) for number in numbers[start : start + BATCH]]
+        answers = [at.send(case.draft, case.who) for case in batch]
         after = at.server.state()
         if after != at.before:
             at.restore()
             harmed, stray = split(at.before, after, at)
             if harmed or stray:
-                tally.findings += sought(at, cases, harmed)
-        for case, answer in zip(cases, answers, strict=True):
+                tally.findings += sought(at, batch, harmed)
+        for case, answer in zip(batch, answers, strict=True):
             tally.outcomes[case.kind, outcome(answer)] += 1
             fault = of_answer(at, case, answer)
             if fault:
@@ -133,23 +132,17 @@ def of_state(at: Arena, case: Case) -> tuple[str, list[str], Answer]:
     return ("", [], answer) if plain(bare, at) == plain(stray, at) else ("stray", stray, answer)
 
 
-def plain(lines: list[str], at: Arena) -> list[str]:
-    """Without moments and ids that a server made up."""
-    known = " ".join(str(part) for owner in (at.cast.victim, at.cast.mine) for part in vars(owner).values())
-    return sorted(_MADE_UP.sub(lambda found: found[0] if found[0] in known else "<new>", line) for line in lines)
-
-
-def sought(at: Arena, cases: list[Case], harmed: list[str]) -> list[Finding]:
+def sought(at: Arena, batch: list[Case], harmed: list[str]) -> list[Finding]:
     """Which of the cases changed what it may not: each alone first, then one after another."""
     found = []
-    for case in cases:
+    for case in batch:
         what, changes, answer = of_state(at, case)
         if what:
             found.append(shrunk(at, Finding(what, case, case.draft.message(None), answer, changes)))
     if found or not harmed:
         return found
     before = at.before
-    for case in cases:
+    for case in batch:
         answer = at.send(case.draft, case.who)
         after = at.server.state()
         changes, _ = split(before, after, at)
@@ -157,7 +150,7 @@ def sought(at: Arena, cases: list[Case], harmed: list[str]) -> list[Finding]:
         if changes:
             found.append(Finding("harm after the cases before it", case, case.draft.message(None), answer, changes))
     at.restore()
-    last = cases[-1]
+    last = batch[-1]
     return found or [Finding("harm that did not come again, of the last cases", last, last.draft.message(None), Answer(0, {}, b""), harmed)]
 
 
@@ -179,21 +172,37 @@ def shrunk(at: Arena, finding: Finding) -> Finding:
     return finding
 
 
-def share(job: int, chosen: argparse.Namespace) -> tuple[Counter[tuple[str, str]], list[tuple[str, str]]]:
-    """One server's part of the cases: how they ended, and the findings as kind and text."""
+def compared(at: Arena, seed: int, numbers: Sequence[int], kinds: Sequence[str] = tuple(CLASSES)) -> Tally:
+    """Every case that does one thing through sekisho, asked by an admin, and another without it."""
+    tally = Tally()
+    for case in cases(at, seed, numbers, kinds):
+        what, changes, answer = disagreement(at, case)
+        tally.outcomes[case.kind, outcome(answer)] += 1
+        if what:
+            tally.findings.append(Finding(what, case, case.draft.message(None), answer, changes))
+    return tally
+
+
+def share(job: int, chosen: argparse.Namespace) -> tuple[Counter[tuple[str, str]], list[str]]:
+    """One server's part of the cases: how they ended, and what kinds of findings there were. Each is printed when it is found."""
     began = time.monotonic()
     numbers = range(chosen.first + job, chosen.first + chosen.cases, chosen.jobs)
-    tally = Tally()
+    outcomes: Counter[tuple[str, str]] = Counter()
+    kinds: list[str] = []
     with arena(not chosen.bare, chosen.shared_experiment) as at:
         for start in range(0, len(numbers), 1_000):
-            tally.add(hunt(at, chosen.seed, numbers[start : start + 1_000], chosen.classes))
-            done = sum(tally.outcomes.values())
-            print(
-                f"job {job}: {done} of {len(numbers)} cases, {len(tally.findings)} findings, {done / (time.monotonic() - began):.0f} cases/s",
-                file=sys.stderr,
-                flush=True,
+            part = numbers[start : start + 1_000]
+            tally = (
+                compared(of_admin(at), chosen.seed, part, chosen.classes) if chosen.twins else hunt(at, chosen.seed, part, chosen.classes)
             )
-    return tally.outcomes, [(finding.what, str(finding)) for finding in tally.findings]
+            outcomes += tally.outcomes
+            kinds += [finding.what for finding in tally.findings]
+            for finding in tally.findings:
+                print(finding, flush=True)
+            done = sum(outcomes.values())
+            pace = done / (time.monotonic() - began)
+            print(f"job {job}: {done} of {len(numbers)} cases, {len(kinds)} findings, {pace:.0f} cases/s", file=sys.stderr, flush=True)
+    return outcomes, kinds
 
 
 def one(chosen: argparse.Namespace) -> int:
@@ -217,6 +226,7 @@ def main() -> int:
     parser.add_argument("--case", type=int, help="one case alone, and what it did")
     parser.add_argument("--jobs", type=int, default=1, help="so many servers at once")
     parser.add_argument("--classes", nargs="+", choices=tuple(CLASSES), default=tuple(CLASSES))
+    parser.add_argument("--twins", action="store_true", help="as an admin: does each case do the same with and without sekisho?")
     parser.add_argument("--bare", action="store_true", help="without sekisho, to see that the cases can do harm")
     parser.add_argument(
         "--shared-experiment", action="store_true", help="the victim's runs and mine lie in one experiment, which I may track in"
@@ -224,18 +234,17 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.case is not None:
         return one(chosen)
-    with multiprocessing.get_context("spawn").Pool(chosen.jobs) as pool:
-        parts = pool.starmap(share, [(job, chosen) for job in range(chosen.jobs)], 1)
-    findings = [finding for _, some in parts for finding in some]
+    if chosen.jobs == 1:
+        parts = [share(0, chosen)]
+    else:
+        with multiprocessing.get_context("spawn").Pool(chosen.jobs) as pool:
+            parts = pool.starmap(share, [(job, chosen) for job in range(chosen.jobs)], 1)
+    findings = Counter(what for _, some in parts for what in some)
     outcomes = sum((part for part, _ in parts), Counter())
-    for _, text in findings[:200]:
-        print(text)
     for kind in chosen.classes:
         ended = {name: number for (of, name), number in sorted(outcomes.items()) if of == kind}
         print(f"{kind:10} {sum(ended.values()):7} cases: " + ", ".join(f"{number} {name}" for name, number in ended.items()))
-    print(
-        f"seed {chosen.seed}: {sum(outcomes.values())} cases, {len(findings)} findings {dict(Counter(what for what, _ in findings)) or ''}"
-    )
+    print(f"seed {chosen.seed}: {sum(outcomes.values())} cases, {findings.total()} findings {dict(findings) or ''}")
     return 1 if findings and not chosen.bare else 0
 
 

@@ -9,7 +9,8 @@ import pytest
 from arena import Arena, arena
 from conftest import need_binary
 from drafts import Cast, Owner
-from hunt import hunt, of_state
+from hunt import compared, hunt, of_state
+from twins import of_admin
 from variants import CLASSES, variant
 
 SEED = 20_260_101
@@ -63,8 +64,14 @@ def test_the_victim_suffers_nothing(guarded: Arena) -> None:
     assert tally.count("refused") > CASES // 4
 
 
+def test_an_admins_variants_do_the_same_with_and_without_sekisho(guarded: Arena) -> None:
+    """What is let through is decided as what MLflow then does."""
+    tally = compared(of_admin(guarded), SEED, range(120))
+    assert not tally.findings, "\n".join(map(str, tally.findings))
+    assert tally.count("done") > 15
+
+
 def test_a_change_of_the_victims_is_seen(guarded: Arena) -> None:
     """The judge is awake behind sekisho too: a case whose sender may write to the victim is found."""
-    assert guarded.sekisho is not None
-    owner = replace(guarded, tokens={who: guarded.sekisho.token("root@company.com", "admin", ["*"]) for who in guarded.tokens})
+    owner = of_admin(guarded)
     assert any(of_state(owner, variant(SEED, number, owner.cast, ["fields"]))[0] == "harm" for number in range(60))
