@@ -39,6 +39,22 @@ OWNING = (
     "trace_id",
     "item_id",
     "resource_id",
+    "queue_id",
+    "schema_id",
+    "scorer_id",
+    "issue_id",
+    "dataset_id",
+)
+# Tables whose rows lie in an experiment, their ids, and where they say so: other rows name these ids alone.
+HOMES = (
+    ("runs", "run_uuid", "experiment_id"),
+    ("logged_models", "model_id", "experiment_id"),
+    ("trace_info", "request_id", "experiment_id"),
+    ("review_queues", "queue_id", "experiment_id"),
+    ("label_schemas", "schema_id", "experiment_id"),
+    ("scorers", "scorer_id", "experiment_id"),
+    ("issues", "issue_id", "experiment_id"),
+    ("entity_associations", "source_id", "destination_id"),
 )
 REGISTRY = ("registered_models", "registered_model_tags", "registered_model_aliases", "model_versions", "model_version_tags")
 PERMISSIONS = ("metadata_read", "metadata_write", "model_read", "model_write", "model_delete", "stage_transition")
@@ -232,10 +248,11 @@ class Belongings:
         self._ids = {owner.run, owner.model_id, owner.trace}
         if not shared:
             self._ids.add(owner.experiment)
-            for table, key in (("runs", "run_uuid"), ("logged_models", "model_id"), ("trace_info", "request_id")):
+            for table, key, home in HOMES:
                 for state in (before, after):
-                    at, home = state.columns[table].index(key), state.columns[table].index("experiment_id")
-                    self._ids |= {str(row[at]) for row in state.tables[table] if str(row[home]) == owner.experiment}
+                    columns = state.columns[table]
+                    at, where = columns.index(key), columns.index(home)
+                    self._ids |= {str(row[at]) for row in state.tables[table] if str(row[where]) == owner.experiment}
 
     def holds(self, columns: tuple[str, ...], row: tuple[object, ...], table: str) -> bool:
         """Whether an owning column says so."""
