@@ -183,7 +183,7 @@ def renumbered(draft: Draft, chance: random.Random, cast: Cast) -> Draft:
     """The victim's experiment in other digits, alone or among others; what reads it as a number finds the same."""
     number = cast.victim.experiment
     spelling = chance.choice(
-        (f"0{number}", f"00{number}", f"+{number}", f" {number}", f"{number} ", f"{number}.0", f"{number}e0", f"0x{number}", f"{number}_", f"0_{number}", chr(0x660 + int(number[0])) + number[1:],
+        (f"0{number}", f"0{number}", f"0{number}", f"00{number}", f"000{number}", f"+{number}", f" {number}", f"{number} ", f"{number}.0", f"{number}e0", f"0x{number}", f"{number}_", f"0_{number}", chr(0x660 + int(number[0])) + number[1:],
          chr(0xFF10 + int(number[0])) + number[1:], f"{number}\n", f"{number}\x00", f"{number}\u200b", f"\t{number}", f"-{number}", f"{number},{cast.mine.experiment}", f"{number}L", int(number), float(number),
          f"{number}/", f"{number}?", f"{cast.mine.experiment}%20OR%201", f"{(1 << 64) + int(number)}", f"{(1 << 32) + int(number)}", f"'{number}'")
     )  # fmt: skip

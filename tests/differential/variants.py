@@ -72,11 +72,20 @@ def variant(seed: int, number: int, cast: Cast, kinds: Sequence[str] = tuple(CLA
     base = chance.choice(chance.choice(bases(kind, swapped(cast) if from_mine else cast)))
     pools = [CLASSES[kind], *(CLASSES[one] for one in chance.choices(tuple(CLASSES), k=2))]
     wanted = chance.choices((0, 1, 2, 3), (3, 27, 42, 28))[0]
-    picked = [(chance.choice(pool), f"{seed}/{number}/{at}") for at, pool in enumerate(pools[:wanted])]
-    if kind == "addresses" and wanted and chance.random() < 0.5:
-        picked.append((chance.choice(CLASSES[kind]), f"{seed}/{number}/more"))
+    pools = [*pools[:wanted], *([CLASSES[kind]] if kind == "addresses" and wanted and chance.random() < 0.5 else [])]
+    picked = [picked_from(pool, f"{seed}/{number}/{at}", base, cast, from_mine) for at, pool in enumerate(pools)]
     changes = tuple(sorted(picked, key=lambda one: ORDER.index(one[0])))
     return Case(seed, number, kind, who, base, from_mine, changes, changed(base, changes, cast, from_mine))
+
+
+def picked_from(pool: tuple[Change, ...], seed: str, base: Draft, cast: Cast, from_mine: bool) -> tuple[Change, str]:
+    """A change with a chance of its own; one that does something to this request, if one is found soon."""
+    chance = random.Random(seed)
+    for attempt in range(6):
+        found = (chance.choice(pool), f"{seed}/{attempt}")
+        if changed(base, (found,), cast, from_mine) != base:
+            break
+    return found
 
 
 def changed(base: Draft, changes: tuple[tuple[Change, str], ...], cast: Cast, from_mine: bool) -> Draft:
