@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -185,6 +186,7 @@ def compared(at: Arena, seed: int, numbers: Sequence[int], kinds: Sequence[str] 
 
 def share(job: int, chosen: argparse.Namespace) -> tuple[Counter[tuple[str, str]], list[str]]:
     """One server's part of the cases: how they ended, and what kinds of findings there were. Each is printed when it is found."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
     began = time.monotonic()
     numbers = range(chosen.first + job, chosen.first + chosen.cases, chosen.jobs)
     outcomes: Counter[tuple[str, str]] = Counter()
