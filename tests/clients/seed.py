@@ -19,11 +19,11 @@ def double(model_input: list[float]) -> list[float]:
     return [2 * value for value in model_input]
 
 
-def seed(name: str) -> dict[str, str]:
-    """One model; returns the ids that go with it."""
+def seed(name: str, experiment: str | None = None) -> dict[str, str]:
+    """One model, in the experiment of its own name or in another; returns the ids that go with it."""
     client = MlflowClient()
     secret = f"secret of {name}"
-    experiment = mlflow.set_experiment(name).experiment_id
+    experiment_id = mlflow.set_experiment(experiment or name).experiment_id
     with mlflow.start_run(run_name=f"training of {name}") as run:
         mlflow.log_metric("auc", 0.9)
         mlflow.log_param("password", secret)
@@ -40,7 +40,7 @@ def seed(name: str) -> dict[str, str]:
     client.set_registered_model_alias(name, "champion", "1")
     client.set_registered_model_tag(name, "password", secret)
     client.update_model_version(name, "1", secret)
-    return {"experiment": experiment, "run": run.info.run_id, "model_id": info.model_id or ""}
+    return {"experiment": experiment_id, "run": run.info.run_id, "model_id": info.model_id or ""}
 
 
 if __name__ == "__main__":
