@@ -53,8 +53,9 @@ fn is_unseen(letter: char) -> bool {
 #[must_use]
 pub fn experiment(path: &str) -> Option<&str> {
     let first = path.split('/').next()?;
-    (!first.is_empty() && first.len() <= 40 && first.bytes().all(|byte| byte.is_ascii_digit()))
-        .then_some(first)
+    let one_spelling = first == "0" || !first.starts_with('0');
+    let digits = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && one_spelling && first.len() <= 40).then_some(first)
 }
 
 #[cfg(test)]
@@ -97,8 +98,14 @@ mod tests {
 
     #[test]
     fn the_first_segment_is_the_experiment() {
-        for (path, expected) in [("12/r/artifacts", Some("12")), ("x/12", None), ("", None), ("12a/b", None)]
-        {
+        for (path, expected) in [
+            ("12/r/artifacts", Some("12")),
+            ("x/12", None),
+            ("", None),
+            ("12a/b", None),
+            ("0/r", Some("0")),
+            ("01/r", None),
+        ] {
             assert_eq!(experiment(path), expected, "{path}");
         }
     }

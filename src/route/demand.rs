@@ -295,11 +295,14 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The object of an experiment's id; one that is no plain id is nobody's.
+/// The object of an experiment's id; one that is no plain id is nobody's. Of a number there is one spelling: MLflow and its
+/// database read `01` and `0_1` as 1.
 #[must_use]
 pub fn experiment(id: &str) -> Object {
     let plain = !id.is_empty()
         && id.len() <= 64
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if plain { Object::Experiment(id.into()) } else { Object::EveryExperiment }
+    let word = id.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let number = id == "0" || (!id.starts_with('0') && id.bytes().all(|byte| byte.is_ascii_digit()));
+    if plain && (word || number) { Object::Experiment(id.into()) } else { Object::EveryExperiment }
 }

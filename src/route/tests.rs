@@ -527,3 +527,26 @@ fn a_debug_shows_names_and_no_values() {
     let asked = graphql::Asked { root: "mlflowGetRun".into(), body: secret.into() };
     assert_eq!(format!("{asked:?}"), "Asked { root: \"mlflowGetRun\", body: … }");
 }
+
+#[test]
+fn an_experiments_number_has_one_spelling() {
+    for (id, known) in [
+        ("1", true),
+        ("0", true),
+        ("120", true),
+        ("exp-1", true),
+        ("d41d8cd98f00b204", true),
+        ("01", false),
+        ("00", false),
+        ("0_1", false),
+        ("1_0", false),
+        ("-1", false),
+        ("_1", false),
+        ("", false),
+        ("+1", false),
+        (" 1", false),
+    ] {
+        let object = demand::experiment(id);
+        assert_eq!(object != Object::EveryExperiment, known, "{id}");
+    }
+}
