@@ -23,6 +23,7 @@ pub mod upstream;
 pub mod facts;
 pub mod aftermath;
 pub mod filter;
+pub mod lists;
 pub mod audit;
 pub mod reject;
 pub mod pipeline;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod list;
 mod perform;
 
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::govern;
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::limit::{self, Limits, Slot};
 use crate::listen::{Inbound, Outbound, Peer};
+use crate::lists::Lists;
+use crate::operation::{Object, Permission};
 use crate::reject::Rejection;
 use crate::route::table::{Answer, Form};
 use crate::route::{self, Found, Misread, Operation};
@@ -39,6 +42,8 @@ pub struct Gate {
     pub mlflow: Upstream,
     /// What MLflow knows and the request does not say.
     pub facts: Facts,
+    /// Lists of which a caller sees a part.
+    pub lists: Lists,
     /// Where requests are told about.
     pub journal: Journal,
     /// What time it is.
@@ -116,8 +121,19 @@ impl Gate {
 
     /// House rules: no I/O in the rules, what they must know is found out here.
     async fn govern(&self, permit: Permit, operation: &Operation) -> Result<Permit, Rejection> {
+        // An administrator could look everywhere anyway.
+        let sees_all = permit.covers(Permission::Admin, &Object::Server);
+        if let route::Parameters::Graphql(asked) = &operation.parameters
+            && !sees_all
+        {
+            govern::mentions::check_variables(&asked.body)?;
+        }
         let Some(message) = operation.message() else { return Ok(permit) };
         let row = operation.found.row;
+        if !sees_all && row.answer != Answer::RegisteredModels && row.answer != Answer::ModelVersions {
+            let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
+            govern::mentions::check(row.path, message, seen)?;
+        }
         govern::tags::check(row.needs, row.path, message)?;
         match row.rule {
             route::table::Rule::None => Ok(permit),

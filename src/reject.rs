@@ -14,6 +14,7 @@ use crate::govern::Broken;
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::limit::{BodyError, OverLimit};
 use crate::listen::{Outbound, full};
+use crate::lists::ListError;
 use crate::route::Misread;
 use crate::upstream::UpstreamError;
 
@@ -58,6 +59,9 @@ pub enum Rejection {
     /// A write was sent and nobody knows what became of it.
     #[error("mlflow did not say what became of this write; look before you repeat it")]
     Adrift(#[source] UpstreamError),
+    /// A page of a list.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// MLflow's answer could not be filtered.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -101,7 +105,7 @@ impl Rejection {
             Self::Fact(FactError::Upstream(_) | FactError::Status(_) | FactError::Unreadable(_)) => {
                 unavailable
             }
-            Self::Upstream(error) => match error {
+            Self::Upstream(error) | Self::List(ListError::Upstream(error)) => match error {
                 UpstreamError::NotSent(_) | UpstreamError::Unanswered(_) | UpstreamError::CutShort(_) => {
                     unavailable
                 }
@@ -111,6 +115,13 @@ impl Rejection {
                     face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
                 }
             },
+            Self::List(ListError::Token(_) | ListError::MaxResults { .. } | ListError::Escape) => {
+                face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
+            }
+            Self::List(ListError::Key(_)) => unavailable,
+            Self::List(ListError::Status(_) | ListError::Unreadable(_)) => {
+                face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR")
+            }
             Self::Adrift(_) => face(StatusCode::CONFLICT, "ABORTED"),
             Self::Unreadable(_) => face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
         }
@@ -120,9 +131,18 @@ impl Rejection {
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
-            Self::Upstream(error) | Self::Adrift(error) | Self::Fact(FactError::Upstream(error)) => {
-                error.detail()
-            }
+            Self::Upstream(error)
+            | Self::Adrift(error)
+            | Self::Fact(FactError::Upstream(error))
+            | Self::List(ListError::Upstream(error)) => error.detail(),
+            Self::List(
+                ListError::Token(_)
+                | ListError::MaxResults { .. }
+                | ListError::Escape
+                | ListError::Status(_)
+                | ListError::Unreadable(_)
+                | ListError::Key(_),
+            ) => self.to_string(),
             Self::Untold { found, .. } => found.to_string(),
             Self::OverLimit(_)
             | Self::Journal(_)
@@ -161,6 +181,7 @@ impl Rejection {
             | Self::Untold { .. }
             | Self::Broken(_)
             | Self::Fact(_)
+            | Self::List(_)
             | Self::Upstream(_)
             | Self::Unreadable(_) => self.to_string(),
         };

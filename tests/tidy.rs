@@ -22,6 +22,7 @@ const ROOMS: &[&[&str]] = &[
     &["authz"],
     &["govern", "upstream"],
     &["facts", "filter"],
+    &["lists"],
     &["aftermath"],
     &["audit"],
     &["reject"],

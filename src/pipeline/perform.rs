@@ -10,6 +10,7 @@ use tracing::error;
 use crate::aftermath;
 use crate::audit::{Outcome, Told, Trail};
 use crate::listen::{Outbound, boxed, full};
+use crate::lists::List;
 use crate::reject::Rejection;
 use crate::route::Operation;
 use crate::route::table::Answer;
@@ -45,12 +46,19 @@ impl Gate {
         let graphql = answer::root_of(&passed.operation);
         let Passed { slot, operation, permit, parts, stream, peer } = passed;
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
-        let answered = match self.mlflow.send(order).await {
-            Ok(response) => {
+        let row = operation.found.row;
+        let answered = match List::of(row.answer) {
+            Some(list) => self.page(list, &operation, &permit, order).await.map(|response| {
                 trail.note_upstream(response.status());
-                answer::filtered(response, operation.found.row.answer, &permit, ANSWER).await
-            }
-            Err(error) => Err(error.into()),
+                response.map(full)
+            }),
+            None => match self.mlflow.send(order).await {
+                Ok(response) => {
+                    trail.note_upstream(response.status());
+                    answer::filtered(response, &operation, &permit, ANSWER).await
+                }
+                Err(error) => Err(error.into()),
+            },
         };
         match answered {
             Ok(response) => {

@@ -18,6 +18,7 @@ mod hangups;
 mod lines;
 mod lists;
 mod observe;
+mod pages;
 mod policies;
 mod refusals;
 mod secured;
