@@ -152,7 +152,7 @@ mod tests {
         let (twice, kept_twice) =
             (serde_json::Value::from(both.to_string()), serde_json::Value::from(kept.to_string()));
         for form in [
-            r#"{"trace":{"info":{"tags":{"a": 1,"mlflow.linkedPrompts":@}}}}"#,
+            r#"{"trace":{"info":{"tags":{"a":1,"mlflow.linkedPrompts":@}}}}"#,
             r#"{"run":{"data":{"tags":[{"value":@,"key":"mlflow.linkedPrompts"}]}}}"#,
             r#"{"spans":[{"attributes":[{"key":"mlflow.linkedPrompts","value":{"string_value":@}}]}]}"#,
             r#"{"spans":[{"attributes":[{"key":"mlflow.linkedPrompts","value":{"array_value":{"values":[{"string_value":@}]}}}]}]}"#,

@@ -46,13 +46,13 @@ struct Identity<'a> {
 
 /// Takes an answer apart.
 pub(super) fn read(body: &Bytes, list: List, from: u64) -> Result<Chunk, ListError> {
-    let answer: Answer<'_> = serde_json::from_slice(body).map_err(ListError::Unreadable)?;
+    let answer: Answer<'_> = object(body)?;
     let rows = match list {
         List::Models => answer.registered_models,
         List::Versions => answer.model_versions,
     };
     let rows = rows.into_iter().map(|row| {
-        let identity: Identity<'_> = serde_json::from_str(row.get()).map_err(ListError::Unreadable)?;
+        let identity: Identity<'_> = object(row.get().as_bytes())?;
         // A model's row has no version of its own; in both lists the two together are one row's alone.
         let version = identity.version.map_or("", RawValue::get);
         let mark = mark(&identity.name, version);
@@ -63,6 +63,16 @@ pub(super) fn read(body: &Bytes, list: List, from: u64) -> Result<Chunk, ListErr
         rows: rows.collect::<Result<_, ListError>>()?,
         more: !answer.next_page_token.is_empty(),
     })
+}
+
+/// serde would read a list as an object without names.
+fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, ListError> {
+    let read = if text.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice(text)
+    } else {
+        Err(serde::de::Error::custom("expected an object"))
+    };
+    read.map_err(ListError::Unreadable)
 }
 
 #[cfg(test)]
@@ -90,6 +100,7 @@ mod tests {
             br#"{"registered_models":5}"#,
             br#"{"registered_models":[5]}"#,
             br#"{"registered_models":[{}]}"#,
+            br#"{"registered_models":[["mine","1"]]}"#,
             br#"{"registered_models":[{"name":5}]}"#,
             br#"{"registered_models":[{"name":"mine","name":"victim"}]}"#,
             br#"{"registered_models":[],"registered_models":[]}"#,

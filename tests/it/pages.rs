@@ -210,7 +210,7 @@ async fn nothing_of_a_page_tells_what_is_hidden() {
     let proxy = Proxy::start().await;
     let visible: Vec<String> = (0..12).map(|at| format!("mine{at}")).collect();
     let hidden = |count: usize| {
-        let between = |at: usize| (0..count).map(move |nth| format!("x{at}-{nth}"));
+        let between = move |at: usize| (0..count).map(move |nth| format!("x{at}-{nth}"));
         let rows = visible.iter().enumerate();
         rows.flat_map(move |(at, row)| between(at).chain([row.clone()]))
             .chain((0..count).map(|nth| format!("z{nth}")))
