@@ -94,7 +94,9 @@ impl Rejection {
             Self::Misread(Misread::NoRoute(_)) => face(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
             Self::Misread(Misread::CrossSite) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Misread(_) | Self::Body(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
-            Self::Broken(Broken::Source(_)) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
+            Self::Broken(Broken::Source(_) | Broken::HiddenTag) => {
+                face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
+            }
             Self::Denied(_) | Self::Untold { .. } | Self::Broken(_) => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }

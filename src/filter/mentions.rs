@@ -57,24 +57,59 @@ fn walk(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Resul
     }
 }
 
-/// The value under one of the keys: text in a tag; in a span, text in text, or text in an object that says its kind.
+/// The value under one of the keys: text in a tag; in a span, text in text, or values in objects that say their kind
+/// (`opentelemetry.proto.common.v1.AnyValue`).
 fn list(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Result<(), JsonError> {
     let deeper = depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
     match value.shape() {
         Shape::Text => json::write_text(out, &inside(&value.text()?, seen, deeper)),
-        Shape::Object if is_visible(value, seen)? => out.push_str(value.written()),
-        Shape::Object => {
-            let members =
-                value.members()?.into_iter().filter(|(name, _)| name != "name" && name != "version");
-            json::write_object(out, members, |out, value| list(out, value, seen, deeper))?;
+        Shape::Object if is_kind(value)? => {
+            json::write_object(out, value.members()?, |out, value| list(out, value, seen, deeper))?;
         }
-        Shape::List if value.items()?.iter().all(|item| item.shape() == Shape::Object) => {
-            visible(out, value, seen, as_written)?;
+        Shape::Object if names_a_visible_one(value, seen)? => out.push_str(value.written()),
+        Shape::Object => out.push_str("{}"),
+        Shape::List => {
+            let mut kept = Vec::new();
+            for item in value.items()? {
+                if item.shape() != Shape::Object || is_kind(item)? || names_a_visible_one(item, seen)? {
+                    kept.push(item);
+                }
+            }
+            json::write_list(out, kept, |out, item| list(out, item, seen, deeper))?;
         }
-        Shape::List => json::write_list(out, value.items()?, |out, item| list(out, item, seen, deeper))?,
         Shape::Null | Shape::Bool | Shape::Number => out.push_str(value.written()),
     }
     Ok(())
+}
+
+/// Whether an object says the kind of a value that is no entry of the list by itself.
+fn is_kind(value: Raw<'_>) -> Result<bool, JsonError> {
+    const KINDS: [&str; 5] = ["string_value", "stringValue", "array_value", "arrayValue", "values"];
+    Ok(value.members()?.iter().any(|(name, _)| KINDS.contains(&&**name)))
+}
+
+/// An entry is an object with a `name`, or the same as a list of keys and values.
+fn names_a_visible_one(entry: Raw<'_>, seen: Seen<'_>) -> Result<bool, JsonError> {
+    let member = |value: Raw<'_>, names: [&str; 2]| -> Result<_, JsonError> {
+        let members = if value.shape() == Shape::Object { value.members()? } else { Vec::new() };
+        Ok(members
+            .into_iter()
+            .find(|(name, _)| names.contains(&&**name))
+            .map(|(_, value)| value.written().to_owned()))
+    };
+    let Some(pairs) = member(entry, ["kvlist_value", "kvlistValue"])? else { return is_visible(entry, seen) };
+    let Some(pairs) = member(Raw::of_text(&pairs)?, ["values"; 2])? else { return Ok(false) };
+    let mut names = Vec::new();
+    for pair in Raw::of_text(&pairs)?.items()? {
+        if member(pair, ["key"; 2])?.as_deref() == Some("\"name\"") {
+            let value = member(pair, ["value"; 2])?.unwrap_or_default();
+            names.push(member(Raw::of_text(&value)?, ["string_value", "stringValue"])?.unwrap_or_default());
+        }
+    }
+    match names.as_slice() {
+        [name] => Ok(Raw::of_text(name)?.text().is_ok_and(|name| seen(&name))),
+        _ => Ok(false),
+    }
 }
 
 /// A list that cannot be read shows nothing; one that is seen whole keeps its bytes.
@@ -160,6 +195,18 @@ mod tests {
             check(&form.replace('@', &both.to_string()), &form.replace('@', &kept.to_string()));
             check(&form.replace('@', &twice.to_string()), &form.replace('@', &kept_twice.to_string()));
         }
+        let pairs = |name: &str| {
+            format!(
+                r#"{{"kvlist_value":{{"values":[{{"key":"version","value":{{"string_value":"1"}}}},{{"key":"name","value":{{"string_value":"{name}"}}}}]}}}}"#
+            )
+        };
+        let form = |list: &[String]| {
+            let list = list.join(",");
+            format!(r#"{{"key":"mlflow.linkedPrompts","value":{{"array_value":{{"values":[{list}]}}}}}}"#)
+        };
+        check(&form(&[pairs("victim"), pairs("mine"), pairs("other")]), &form(&[pairs("mine")]));
+        let two = pairs("mine").replace("version", "name");
+        check(&form(&[two, r#"{"kvlist_value":{"values":[]}}"#.to_owned(), "{}".to_owned()]), &form(&[]));
         let plain = r#"{"attributes":{"mlflow.linkedPrompts":@}}"#;
         check(&plain.replace('@', BOTH), &plain.replace('@', KEPT));
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import pytest
 
+from conftest import Crowd
 from harness.rest import send
-from lists.conftest import Crowd
 from lists.registry import LISTS, MINE, ask, brute_force, name, rows_of, walk
 
 SIZES = (1, 2, 7, 99, 100, 101, 999, 1_000)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from conftest import Crowd
 from harness.rest import Answer
-from lists.conftest import Crowd
 from lists.registry import ask, leave_only_what_is_visible
 
 PROBES = {

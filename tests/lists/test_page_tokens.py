@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from lists.conftest import Crowd
+from conftest import Crowd
 from lists.registry import LISTS, MINE, ask, rows_of
 
 
