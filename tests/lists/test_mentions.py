@@ -115,12 +115,10 @@ def leaves(answer: Answer) -> set[str]:
         elif isinstance(value, list):
             for inner in value:
                 yield from of(inner)
-        elif isinstance(value, str) and value[:1] in ("[", '"'):
-            while isinstance(value, str):
+        else:
+            while isinstance(value, str) and value[:2] in ('[{', '"['):
                 value = json.loads(value)
             yield json.dumps(value)
-        else:
-            yield str(value)
 
     return set(of(json.loads(answer.body)))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import Crowd
 from harness.rest import Answer
-from lists.registry import ask, leave_only_what_is_visible
+from lists.registry import ask, copy, leave_only_what_is_visible
 
 PROBES = {
     "models": [
@@ -37,13 +37,14 @@ CALLERS = ("named", "patterned", "nobody", "stranger")
 
 
 def test_answers_are_the_same_whether_anything_is_hidden_or_not(crowd: Crowd, tmp_path: Path) -> None:
-    whole = crowd.mlflow.snapshot(tmp_path)
+    whole = tmp_path / "whole.db"
+    copy(crowd.mlflow.database, whole)
     before = everything(crowd)
     leave_only_what_is_visible(crowd.mlflow.database)
     try:
         after = everything(crowd)
     finally:
-        crowd.mlflow.restore(*whole)
+        copy(whole, crowd.mlflow.database)
     differing = [key for key in before if before[key] != after[key]]
     assert not differing, [(key, before[key][:200], after[key][:200]) for key in differing[:3]]
     assert {200, 400} <= {status for status, _ in before.values()}
@@ -55,7 +56,7 @@ def everything(crowd: Crowd) -> dict[tuple[str, str, str], tuple[int, bytes]]:
         (which, caller, str(probe)): blurred(ask(crowd.url, crowd.tokens[caller], which, **probe))
         for which, probes in PROBES.items()
         for caller in CALLERS
-        for probe in (probes[::5] if caller == "stranger" else probes)
+        for probe in (probes[::7] if caller == "stranger" else probes)
     }
 
 
