@@ -126,7 +126,7 @@ mod tests {
 
     fn place() -> Place {
         let mut place = Place::default();
-        (0..20).for_each(|row: u64| place.consume(row * 977 + 1, row % 3 == 0));
+        (0..20).for_each(|row: u64| place.consume(row * 977 + 1, row.is_multiple_of(3)));
         place
     }
 
