@@ -129,7 +129,8 @@ impl Lists {
         Ok(Self(PageKey::new(secret)?))
     }
 
-    /// One page, or MLflow's own error. `headers` go with each question to MLflow.
+    /// One page, or MLflow's own error. `headers` go with each question to MLflow; `heard` becomes the status of its last
+    /// answer.
     ///
     /// # Errors
     /// [`ListError`].
@@ -138,6 +139,7 @@ impl Lists {
         mlflow: &Upstream,
         search: &Search<'_>,
         headers: HeaderMap,
+        heard: &mut Option<StatusCode>,
     ) -> Result<Response<Bytes>, ListError> {
         let wanted = search.list.wanted(search.max_results)?;
         if !search.sees_all && query::may_fail_on_rows(search.query.filter) {
@@ -146,7 +148,7 @@ impl Lists {
         let nothing = search.named.as_ref().is_some_and(Vec::is_empty);
         let narrowed = search.named.as_deref().and_then(query::narrowing);
         let (place, mut narrowed) = self.begin(search, narrowed)?;
-        let mut walk = Walk::new(mlflow, search, headers, place);
+        let mut walk = Walk::new(mlflow, search, headers, place, heard);
         if nothing {
             return match walk.ask(None).await? {
                 Ended::Answer(response) => Ok(response),

@@ -34,6 +34,7 @@ pub(super) struct Walk<'a> {
     mlflow: &'a Upstream,
     search: &'a Search<'a>,
     headers: HeaderMap,
+    heard: &'a mut Option<StatusCode>,
     place: Place,
     calls: u32,
     /// How many rows are asked for at once: fewer once an answer was too large.
@@ -56,8 +57,10 @@ impl<'a> Walk<'a> {
         search: &'a Search<'a>,
         headers: HeaderMap,
         place: Place,
+        heard: &'a mut Option<StatusCode>,
     ) -> Self {
-        Self { mlflow, search, headers, place, calls: 0, most: MOST_ROWS, passed: 0, shown: 0, last: 0 }
+        let (calls, passed, shown, last) = (0, 0, 0, 0);
+        Self { mlflow, search, headers, heard, place, calls, most: MOST_ROWS, passed, shown, last }
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -191,6 +194,7 @@ impl<'a> Walk<'a> {
             repeatable: true,
         };
         let (parts, body) = self.mlflow.send(order).await?.into_parts();
+        *self.heard = Some(parts.status);
         let body = upstream::collect(body, ANSWER).await?;
         match parts.status {
             StatusCode::OK => Ok(Heard::Rows(rows::read(&body, self.search.list, from)?)),

@@ -1,7 +1,7 @@
 //! A page of a list, as far as its reader may see.
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{Response, StatusCode, header};
 
 use crate::authz::Permit;
 use crate::lists::{List, Query, Search};
@@ -18,13 +18,15 @@ const CONDITIONS: [header::HeaderName; 4] =
     [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
 
 impl Gate {
-    /// `order` is the request as it would go on to MLflow: its headers go with each question of the walk.
+    /// `order` is the request as it would go on to MLflow: its headers go with each question of the walk. `heard` becomes the
+    /// status of MLflow's last answer.
     pub(super) async fn page(
         &self,
         list: List,
         operation: &Operation,
         permit: &Permit,
         order: Order,
+        heard: &mut Option<StatusCode>,
     ) -> Result<Response<Bytes>, Rejection> {
         let nothing = Message::default();
         let message = operation.message().unwrap_or(&nothing);
@@ -50,6 +52,6 @@ impl Gate {
         CONDITIONS.iter().for_each(|name| {
             headers.remove(name);
         });
-        Ok(self.lists.page(&self.mlflow, &search, headers).await?)
+        Ok(self.lists.page(&self.mlflow, &search, headers, heard).await?)
     }
 }

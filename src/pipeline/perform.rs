@@ -48,10 +48,12 @@ impl Gate {
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let row = operation.found.row;
         let answered = match List::of(row.answer) {
-            Some(list) => self.page(list, &operation, &permit, order).await.map(|response| {
-                trail.note_upstream(response.status());
-                response.map(full)
-            }),
+            Some(list) => {
+                let mut heard = None;
+                let page = self.page(list, &operation, &permit, order, &mut heard).await;
+                heard.into_iter().for_each(|status| trail.note_upstream(status));
+                page.map(|response| response.map(full))
+            }
             None => match self.mlflow.send(order).await {
                 Ok(response) => {
                     trail.note_upstream(response.status());
