@@ -1,7 +1,7 @@
 //! The last rooms: what of MLflow's answer the caller may see, and how a refusal looks.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::warn;
 
 use crate::audit::Trail;
@@ -12,6 +12,7 @@ use crate::listen::{Outbound, boxed, empty, full};
 use crate::operation::{Object, Permission};
 use crate::principal::Principal;
 use crate::reject::Rejection;
+use crate::route::json::JsonError;
 use crate::route::table::Answer;
 use crate::route::{Operation, Parameters};
 use crate::upstream::{self, Reply};
@@ -29,7 +30,7 @@ pub(super) async fn filtered(
     if answer == Answer::File {
         filter::as_data(&mut parts.headers);
     }
-    if parts.status != StatusCode::OK {
+    if !parts.status.is_success() {
         return Ok(Response::from_parts(parts, boxed(body)));
     }
     let keep: fn(&[u8], Seen<'_>) -> Result<Bytes, Unreadable> = match answer {
@@ -40,11 +41,31 @@ pub(super) async fn filtered(
         // `lists` puts these together; one that comes here shows nothing.
         Answer::RegisteredModels | Answer::ModelVersions => |_, _| Ok(Bytes::from_static(b"{}")),
     };
+    if parts.status != StatusCode::OK {
+        // Part of an answer cannot be filtered; it was not asked for.
+        return Err(Unreadable::from(JsonError::NotAnObject).into());
+    }
     let body = upstream::collect(body, ceiling).await?;
     let kept = keep(&body, &seen)?;
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::ETAG);
     Ok(Response::from_parts(parts, full(kept)))
+}
+
+/// Headers that ask for part of an answer, or for none if it has not changed.
+const CONDITIONS: [HeaderName; 4] =
+    [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
+/// Takes from a request's headers what would keep its answer from being read whole, where it must be.
+pub(super) fn ask_for_the_whole(headers: &mut HeaderMap, operation: &Operation) {
+    let whole = match operation.found.row.answer {
+        Answer::AsIs | Answer::WhoAmI => false,
+        Answer::File => holds_spans(operation),
+        Answer::RegisteredModels | Answer::ModelVersions | Answer::Mentions | Answer::Graphql => true,
+    };
+    for name in CONDITIONS.iter().filter(|_| whole) {
+        headers.remove(name);
+    }
 }
 
 /// Whether a file is a trace's spans as JSON, and not what was attached to them (`handlers.py` `get_trace_artifact_handler`).

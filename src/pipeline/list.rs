@@ -1,7 +1,7 @@
 //! A page of a list, as far as its reader may see.
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 
 use crate::authz::Permit;
 use crate::lists::{List, Query, Search};
@@ -12,10 +12,6 @@ use crate::route::message::Message;
 use crate::upstream::Order;
 
 use super::Gate;
-
-/// Headers that ask for part of an answer, or for none if it has not changed: a page is read whole.
-const CONDITIONS: [header::HeaderName; 4] =
-    [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
 
 impl Gate {
     /// `order` is the request as it would go on to MLflow: its headers go with each question of the walk. `heard` becomes the
@@ -48,10 +44,6 @@ impl Gate {
             named: permit.named_models(),
             sees_all: permit.covers(Permission::Admin, &Object::Server),
         };
-        let mut headers = order.headers;
-        CONDITIONS.iter().for_each(|name| {
-            headers.remove(name);
-        });
-        Ok(self.lists.page(&self.mlflow, &search, headers, heard).await?)
+        Ok(self.lists.page(&self.mlflow, &search, order.headers, heard).await?)
     }
 }

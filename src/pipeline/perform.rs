@@ -45,7 +45,8 @@ impl Gate {
         let head = passed.operation.found.head;
         let graphql = answer::root_of(&passed.operation);
         let Passed { slot, operation, permit, parts, stream, peer } = passed;
-        let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
+        let mut order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
+        answer::ask_for_the_whole(&mut order.headers, &operation);
         let row = operation.found.row;
         let answered = match List::of(row.answer) {
             Some(list) => {

@@ -135,3 +135,37 @@ async fn a_file_is_data_and_never_a_page() {
     assert_eq!(said.header("content-disposition"), Some("attachment"));
     assert_eq!(said.header("content-security-policy"), Some("sandbox; default-src 'none'"));
 }
+
+/// A run that used two prompts, of which one may be seen.
+const RUN: &str = r#"{"run": {"info":{"n":1.50}, "data":{"tags":[{"key":"mlflow.linkedPrompts","value":"[{\"name\": \"victim\"}, {\"name\": \"iris\"}]"}]}}}"#;
+
+#[tokio::test]
+async fn what_a_run_or_a_span_mentions_is_cut_and_is_never_shown_in_parts() {
+    let proxy = Proxy::start().await;
+    let kept = r#"{"run":{"info":{"n":1.50},"data":{"tags":[{"key":"mlflow.linkedPrompts","value":"[{\"name\": \"iris\"}]"}]}}}"#;
+    let spaced = r#"{ "run" : {"data":{"tags":[{"key":"a","value":"victim"}]}} }"#;
+    let trace = "/ajax-api/2.0/mlflow/get-trace-artifact?request_id=tr-1";
+    for target in ["/api/2.0/mlflow/runs/get?run_id=r", trace] {
+        check(&proxy, Ask::get(target).by(&ada()), RUN, kept).await;
+        check(&proxy, Ask::get(target).by(&ada()), spaced, spaced).await;
+        let length = RUN.len();
+        let part = format!(
+            "HTTP/1.1 206 Partial Content\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{RUN}"
+        );
+        proxy.stub.answers(move |_| Answer::Raw(part.clone()));
+        let said = proxy.send(Ask::get(target).header("range", "bytes=0-9999").by(&ada())).await;
+        assert_eq!(said.summary(), "502 INTERNAL_ERROR", "{target}");
+    }
+    assert!(proxy.stub.heard().iter().all(|heard| heard.header("range").is_none()));
+    check(&proxy, Ask::get(format!("{trace}&path=victim.bin")).by(&ada()), RUN, RUN).await;
+    for search in ["tags.`mlflow.linkedPrompts` LIKE '%x%'", "tags.mlflow.modelVersions = 'x'"] {
+        let body = json!({"experiment_ids": ["1"], "filter": search}).to_string();
+        let said = proxy.send(Ask::post("/api/2.0/mlflow/runs/search", body).by(&ada())).await;
+        assert_eq!(said.summary(), "400 INVALID_PARAMETER_VALUE", "{search}");
+        let variables = json!({"data": {"experimentIds": ["1"], "filter": search}});
+        if search.contains("linked") {
+            let said = proxy.send(graphql(RUNS, &variables).by(&ada())).await;
+            assert_eq!(said.json()["data"], json!({"mlflowSearchRuns": null}), "{search}");
+        }
+    }
+}
