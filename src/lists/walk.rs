@@ -39,10 +39,11 @@ pub(super) struct Walk<'a> {
     calls: u32,
     /// How many rows are asked for at once: fewer once an answer was too large.
     most: u64,
-    /// Rows of this walk so far, those that were shown, and how many were asked for last.
+    /// Rows of this walk so far, those that were shown, how many were asked for last, and whether one of those was shown.
     passed: u64,
     shown: u64,
     last: u64,
+    fruitless: bool,
 }
 
 /// What MLflow answered to one question.
@@ -60,7 +61,8 @@ impl<'a> Walk<'a> {
         heard: &'a mut Option<StatusCode>,
     ) -> Self {
         let (calls, passed, shown, last) = (0, 0, 0, 0);
-        Self { mlflow, search, headers, heard, place, calls, most: MOST_ROWS, passed, shown, last }
+        let (most, fruitless) = (MOST_ROWS, false);
+        Self { mlflow, search, headers, heard, place, calls, most, passed, shown, last, fruitless }
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -70,7 +72,7 @@ impl<'a> Walk<'a> {
     /// Forgets what was passed: another question follows.
     pub(super) fn begin_anew(&mut self) {
         self.place = Place::default();
-        (self.passed, self.shown, self.last) = (0, 0, 0);
+        (self.passed, self.shown, self.last, self.fruitless) = (0, 0, 0, false);
     }
 
     /// Only what MLflow says of the question.
@@ -119,6 +121,7 @@ impl<'a> Walk<'a> {
     fn take(&mut self, chunk: &Chunk, start: usize, page: &mut Page) -> bool {
         let start = start.min(chunk.rows.len());
         self.place.offset = chunk.from.saturating_add(start as u64);
+        self.fruitless = true;
         for row in chunk.rows.iter().skip(start) {
             if self.place.has_passed(row.mark) {
                 self.place.offset = self.place.offset.saturating_add(1);
@@ -131,18 +134,20 @@ impl<'a> Walk<'a> {
             self.place.consume(row.mark, shown);
             self.passed += 1;
             self.shown += u64::from(shown);
+            self.fruitless &= !shown;
         }
         false
     }
 
-    /// Asks for the next rows and, for finding the place again, the last ones. As many as are missing while nothing is
-    /// hidden; more and more where much is.
+    /// Asks for the next rows and, for finding the place again, the last ones: as many as are missing while nothing is hidden,
+    /// else by the share that was, and more and more where nothing is found.
     async fn step(&mut self, missing: u64, narrowed: Option<&str>) -> Result<Heard, ListError> {
         let mut overlap = self.place.overlap();
         let hidden = self.passed > self.shown;
         let guess = if hidden {
             let by_share = missing.saturating_mul(self.passed) / (self.shown + 1);
-            by_share.max(self.last.saturating_mul(8)).max(128)
+            let grown = if self.fruitless { self.last.saturating_mul(8) } else { 0 };
+            by_share.saturating_mul(2).max(grown).max(64)
         } else {
             missing
         };

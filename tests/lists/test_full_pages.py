@@ -86,8 +86,8 @@ def test_writes_to_hidden_models_meanwhile_change_nothing(crowd: Crowd) -> None:
     writer.start()
     try:
         for which in LISTS:
-            for order in ORDERS[which]:
-                for size in (3, 7)[: 1 + (not order)]:
+            for order in ORDERS[which][-3:]:
+                for size in (3, 7)[: 1 + (order == ORDERS[which][-1])]:
                     found = walk(crowd.url, crowd.tokens["patterned"], which, size, order_by=order)
                     assert found == expected[which, str(order)], (which, order, size)
     finally:
