@@ -201,6 +201,9 @@ pub fn source(bytes: &[u8]) {
 /// double are MLflow's own affair here: a plain reader that refuses them sees nothing.
 pub fn filter(bytes: &[u8]) {
     let seen = |name: &str| name.len().is_multiple_of(2);
+    if let Ok(kept) = rows::mentions(bytes, &seen) {
+        assert_eq!(rows::mentions(&kept, &seen).expect("our own answer is read"), kept);
+    }
     if let Ok(kept) = rows::graphql(bytes, &seen) {
         assert_eq!(rows::graphql(&kept, &seen).expect("our own answer is read"), kept);
         if let Some(after) = plain(&kept) {
