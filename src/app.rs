@@ -19,6 +19,7 @@ use crate::drain::{self, Drain, Drained, Trigger};
 use crate::facts::Facts;
 use crate::limit::{self, Limits};
 use crate::listen::{self, BindError, Inbound, Listener, Peer};
+use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
 use crate::pipeline::Gate;
@@ -73,6 +74,9 @@ pub enum StartError {
     /// The upstream.
     #[error(transparent)]
     Upstream(#[from] AddressError),
+    /// The key of page tokens.
+    #[error(transparent)]
+    Lists(#[from] KeyError),
 }
 
 /// Everything bound, nothing served yet.
@@ -96,6 +100,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let policies = PolicySet::load(&settings.policies_dir).map_err(StartError::Policies)?;
     info!(version = %policies.version(), rows = policies.row_count(), "policies are in force");
     let (writer, reader) = in_force(policies);
+    let lists = Lists::new(settings.authn.shared_secret())?;
     let authn = Arc::new(Authenticator::new(settings.authn, clock.clone())?);
     let mlflow = Upstream::new(settings.upstream)?;
     let data = Listener::bind(settings.listen).await?;
@@ -117,6 +122,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         facts: Facts::new(settings.static_prefix.as_deref()),
         ownership: Ownership::default(),
         presigned: settings.presigned,
+        lists,
         journal,
         clock,
         drain: drain.clone(),

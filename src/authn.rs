@@ -49,6 +49,17 @@ pub struct Settings {
     pub model_access_claim: String,
 }
 
+impl Settings {
+    /// The first secret that is shared with whoever issues tokens, and so by all instances.
+    #[must_use]
+    pub fn shared_secret(&self) -> Option<&Secret> {
+        self.issuers.iter().find_map(|issuer| match &issuer.key {
+            KeySource::Hs256(secret) => Some(secret),
+            KeySource::JwksFile(_) | KeySource::JwksUrl(_) => None,
+        })
+    }
+}
+
 /// One issuer, and what it may vouch for.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {

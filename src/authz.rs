@@ -111,6 +111,17 @@ impl Permit {
         self.policy.distinguishes_experiments()
     }
 
+    /// The only models of which the principal may see any: those that the token names one by one. Nothing where it names
+    /// patterns, or where the principal needs no claim.
+    #[must_use]
+    pub fn named_models(&self) -> Option<Vec<&str>> {
+        let bound = self.settings.require_model_access
+            && self.settings.mode == Mode::Enforce
+            && !needs_no_claim(&self.policy, &self.principal);
+        let entries = || self.principal.models.entries();
+        (bound && !entries().any(|entry| entry.contains('*'))).then(|| entries().collect())
+    }
+
     fn extend(&mut self, demands: Vec<Demand>) -> Result<(), Denied> {
         for demand in demands {
             match self.settings.judge(&self.policy, &self.principal, demand.permission, &demand.object) {
@@ -323,7 +334,11 @@ pub fn in_force(first: PolicySet) -> (PolicyWriter, PolicyReader) {
 
 /// Whether the token opens the model, or the caller needs no claim (DESIGN section 5).
 fn opens(policy: &PolicySet, who: &Principal, model: &str) -> bool {
-    who.models.covers(model) || policy.has_role(who, "admin") || policy.has_role(who, "auditor")
+    who.models.covers(model) || needs_no_claim(policy, who)
+}
+
+fn needs_no_claim(policy: &PolicySet, who: &Principal) -> bool {
+    policy.has_role(who, "admin") || policy.has_role(who, "auditor")
 }
 
 struct Demanded<'a>(Option<&'a Demand>);

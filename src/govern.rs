@@ -2,6 +2,7 @@
 //!
 //! Rules do no I/O. What a rule must know of MLflow is found out by the pipeline and handed in.
 
+pub mod mentions;
 pub mod sources;
 pub mod tags;
 
@@ -21,7 +22,7 @@ pub enum Broken {
     #[error("the tag `{0}` is kept by MLflow itself")]
     KeptByMlflow(String),
     /// A search by what the answer would not show.
-    #[error("`mlflow.modelVersions` cannot be searched for")]
+    #[error("versions and prompts in tags cannot be searched for")]
     HiddenTag,
     /// An address that would open files to whoever holds it, past every rule.
     #[error("addresses that open files without sekisho are not handed out here (`artifacts.presigned`)")]

@@ -24,6 +24,7 @@ pub mod facts;
 pub mod ownership;
 pub mod aftermath;
 pub mod filter;
+pub mod lists;
 pub mod audit;
 pub mod reject;
 pub mod pipeline;

@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod cors;
 mod files;
+mod list;
 mod perform;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use crate::govern;
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::limit::{self, Limits, Slot};
 use crate::listen::{Inbound, Outbound, Peer};
+use crate::lists::Lists;
+use crate::operation::{Object, Permission};
 use crate::ownership::{Holding, Ownership};
 use crate::reject::Rejection;
 use crate::route::cross_site::{self, Here, Origins};
@@ -47,6 +50,8 @@ pub struct Gate {
     pub ownership: Ownership,
     /// Whether addresses are handed out that open files without sekisho (`artifacts.presigned`).
     pub presigned: bool,
+    /// Lists of which a caller sees a part.
+    pub lists: Lists,
     /// Where requests are told about.
     pub journal: Journal,
     /// What time it is.
@@ -149,8 +154,19 @@ impl Gate {
         operation: &Operation,
         holding: &mut Holding,
     ) -> Result<Permit, Rejection> {
+        // An administrator could look everywhere anyway.
+        let sees_all = permit.covers(Permission::Admin, &Object::Server);
+        if let route::Parameters::Graphql(asked) = &operation.parameters
+            && !sees_all
+        {
+            govern::mentions::check_variables(&asked.body)?;
+        }
         let Some(message) = operation.message() else { return Ok(permit) };
         let row = operation.found.row;
+        if !sees_all && row.answer != Answer::RegisteredModels && row.answer != Answer::ModelVersions {
+            let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
+            govern::mentions::check(row.path, message, seen)?;
+        }
         govern::tags::check(row.needs, row.path, message)?;
         match row.rule {
             Rule::None | Rule::Presigned => Ok(permit),

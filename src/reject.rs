@@ -14,6 +14,7 @@ use crate::govern::Broken;
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::limit::{BodyError, OverLimit};
 use crate::listen::{Outbound, full};
+use crate::lists::ListError;
 use crate::principal::UserId;
 use crate::route::Misread;
 use crate::upstream::UpstreamError;
@@ -70,6 +71,9 @@ pub enum Rejection {
     /// A write was sent and nobody knows what became of it.
     #[error("mlflow did not say what became of this write; look before you repeat it")]
     Adrift(#[source] UpstreamError),
+    /// A page of a list.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// MLflow's answer could not be filtered.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -104,7 +108,9 @@ impl Rejection {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
             Self::Misread(_) | Self::Body(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
-            Self::Broken(Broken::Source(_)) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
+            Self::Broken(Broken::Source(_) | Broken::HiddenTag) => {
+                face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
+            }
             Self::Denied(_) | Self::Untold { .. } | Self::NotTheirs { .. } | Self::Broken(_) => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
@@ -118,7 +124,7 @@ impl Rejection {
                 | FactError::Unreadable(_)
                 | FactError::Unsettled,
             ) => unavailable,
-            Self::Upstream(error) => match error {
+            Self::Upstream(error) | Self::List(ListError::Upstream(error)) => match error {
                 UpstreamError::NotSent(_) | UpstreamError::Unanswered(_) | UpstreamError::CutShort(_) => {
                     unavailable
                 }
@@ -128,6 +134,13 @@ impl Rejection {
                     face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
                 }
             },
+            Self::List(ListError::Token(_) | ListError::MaxResults { .. } | ListError::Escape) => {
+                face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
+            }
+            Self::List(ListError::Key(_)) => unavailable,
+            Self::List(ListError::Status(_) | ListError::Unreadable(_)) => {
+                face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR")
+            }
             Self::Adrift(_) | Self::CutOff => face(StatusCode::CONFLICT, "ABORTED"),
             Self::Unreadable(_) => face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
         }
@@ -137,9 +150,18 @@ impl Rejection {
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
-            Self::Upstream(error) | Self::Adrift(error) | Self::Fact(FactError::Upstream(error)) => {
-                error.detail()
-            }
+            Self::Upstream(error)
+            | Self::Adrift(error)
+            | Self::Fact(FactError::Upstream(error))
+            | Self::List(ListError::Upstream(error)) => error.detail(),
+            Self::List(
+                ListError::Token(_)
+                | ListError::MaxResults { .. }
+                | ListError::Escape
+                | ListError::Status(_)
+                | ListError::Unreadable(_)
+                | ListError::Key(_),
+            ) => self.to_string(),
             Self::Untold { found, .. } | Self::NotTheirs { found, .. } => found.to_string(),
             Self::OverLimit(_)
             | Self::Journal(_)
@@ -181,6 +203,7 @@ impl Rejection {
             | Self::Broken(_)
             | Self::CutOff
             | Self::Fact(_)
+            | Self::List(_)
             | Self::Upstream(_)
             | Self::Unreadable(_) => self.to_string(),
         };

@@ -12,6 +12,7 @@ import pytest
 from harness.mlflow_server import MlflowServer
 from harness.recorder import Recorder
 from harness.sekisho import Sekisho, binary
+from lists.registry import MINE, seed
 
 CACHE = Path(__file__).parent / ".cache"
 LOGS = CACHE / "logs"
@@ -34,6 +35,13 @@ class WatchedGate(Gate):
     """The same with a relay between the two, which writes down what passes."""
 
     wire: Recorder
+
+
+@dataclass(frozen=True)
+class Crowd(Gate):
+    """A gate to a registry of two thousand models, and callers' tokens by what they may see of it."""
+
+    tokens: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +76,22 @@ def watched() -> Iterator[WatchedGate]:
         Sekisho(wire.url, LOGS, settings=everything) as sekisho,
     ):
         yield WatchedGate(sekisho, server, wire)
+
+
+@pytest.fixture(scope="session")
+def crowd() -> Iterator[Crowd]:
+    """One for all suites of lists: each test leaves the visible rows as it found them."""
+    with open_gate() as gate:
+        seed(gate.mlflow.database)
+        token = gate.sekisho.token
+        tokens = {
+            "named": token("ned@company.com", "ml_engineer", MINE),
+            "patterned": token("pat@company.com", "ml_engineer", ["*-mine"]),
+            "nobody": token("sam@company.com", "ml_engineer"),
+            "stranger": token("joe@company.com", "ml_engineer", ["no*such", "neither"]),
+            "auditor": token("kim@company.com", "auditor"),
+        }
+        yield Crowd(gate.sekisho, gate.mlflow, tokens)
 
 
 @contextmanager

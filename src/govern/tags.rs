@@ -9,16 +9,8 @@ const PROMPT: &str = "mlflow.prompt.is_prompt";
 const MODEL_VERSIONS: &str = "mlflow.modelVersions";
 const ARTIFACT_LOCATION: &str = "mlflow.artifactLocation";
 
-/// Checks every tag that a registry request would set or delete, and that no search asks for registrations that its
-/// answer hides.
+/// Checks every tag that a registry request would set or delete.
 pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken> {
-    if path == "logged-models/search" {
-        let orders = message.messages("order_by").filter_map(|order| order.text("field_name"));
-        let hidden = |text: &str| text.to_lowercase().contains("modelversions");
-        if orders.chain(message.text("filter")).any(hidden) {
-            return Err(Broken::HiddenTag);
-        }
-    }
     if needs.contains(&Need::Tag) {
         let key = message.text("key").unwrap_or_default();
         if key == PROMPT {
@@ -132,16 +124,6 @@ mod tests {
             r#"{"name":"p","tags":[{"key":"mlflow.prompt.is_prompt","value":"true"}]}"#,
             &Ok(()),
         );
-    }
-
-    #[test]
-    fn registrations_are_not_told_by_a_search() {
-        let search = |body: &str, expected| {
-            check_body("SearchLoggedModels", &[], "logged-models/search", body, &expected);
-        };
-        search(r#"{"filter":"tags.a = 'b'","order_by":[{"field_name":"creation_time"}]}"#, Ok(()));
-        search(r#"{"filter":"tags.`mlflow.modelVersions` LIKE '%victim%'"}"#, Err(Broken::HiddenTag));
-        search(r#"{"order_by":[{"field_name":"tags.mlflow.modelversions"}]}"#, Err(Broken::HiddenTag));
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! The last rooms: what of MLflow's answer the caller may see, and how a refusal looks.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::warn;
 
 use crate::audit::Trail;
 use crate::authz::Permit;
-use crate::filter;
+use crate::filter::{self, Seen, Unreadable};
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::listen::{Outbound, boxed, empty, full};
 use crate::operation::{Object, Permission};
 use crate::principal::Principal;
 use crate::reject::Rejection;
+use crate::route::json::JsonError;
 use crate::route::table::Answer;
 use crate::route::{Operation, Parameters};
 use crate::upstream::{self, Reply};
@@ -19,33 +20,58 @@ use crate::upstream::{self, Reply};
 /// MLflow's answer without what the permit does not cover. Errors of MLflow's pass unchanged.
 pub(super) async fn filtered(
     response: Response<Reply>,
-    answer: Answer,
+    operation: &Operation,
     permit: &Permit,
     ceiling: usize,
 ) -> Result<Response<Outbound>, Rejection> {
     let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
     let (mut parts, body) = response.into_parts();
+    let answer = operation.found.row.answer;
     if answer == Answer::File {
         filter::as_data(&mut parts.headers);
     }
-    if parts.status != StatusCode::OK {
+    if !parts.status.is_success() {
         return Ok(Response::from_parts(parts, boxed(body)));
     }
-    let list = match answer {
+    let keep: fn(&[u8], Seen<'_>) -> Result<Bytes, Unreadable> = match answer {
+        Answer::File if holds_spans(operation) => filter::mentions,
         Answer::AsIs | Answer::File | Answer::WhoAmI => return Ok(Response::from_parts(parts, boxed(body))),
-        Answer::RegisteredModels => Some("registered_models"),
-        Answer::ModelVersions => Some("model_versions"),
-        Answer::LoggedModels | Answer::Graphql => None,
+        Answer::Mentions => filter::mentions,
+        Answer::Graphql => filter::graphql,
+        // `lists` puts these together; one that comes here shows nothing.
+        Answer::RegisteredModels | Answer::ModelVersions => |_, _| Ok(Bytes::from_static(b"{}")),
     };
+    if parts.status != StatusCode::OK {
+        // Part of an answer cannot be filtered; it was not asked for.
+        return Err(Unreadable::from(JsonError::NotAnObject).into());
+    }
     let body = upstream::collect(body, ceiling).await?;
-    let kept = match list {
-        Some(list) => filter::rows(&body, list, &seen)?,
-        None if answer == Answer::LoggedModels => filter::logged_models(&body, &seen)?,
-        None => filter::graphql(&body, &seen)?,
-    };
+    let kept = keep(&body, &seen)?;
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::ETAG);
     Ok(Response::from_parts(parts, full(kept)))
+}
+
+/// Headers that ask for part of an answer, or for none if it has not changed.
+const CONDITIONS: [HeaderName; 4] =
+    [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
+/// Takes from a request's headers what would keep its answer from being read whole, where it must be.
+pub(super) fn ask_for_the_whole(headers: &mut HeaderMap, operation: &Operation) {
+    let whole = match operation.found.row.answer {
+        Answer::AsIs | Answer::WhoAmI => false,
+        Answer::File => holds_spans(operation),
+        Answer::RegisteredModels | Answer::ModelVersions | Answer::Mentions | Answer::Graphql => true,
+    };
+    for name in CONDITIONS.iter().filter(|_| whole) {
+        headers.remove(name);
+    }
+}
+
+/// Whether a file is a trace's spans as JSON, and not what was attached to them (`handlers.py` `get_trace_artifact_handler`).
+fn holds_spans(operation: &Operation) -> bool {
+    let attached = operation.message().is_some_and(|message| message.has("path"));
+    operation.found.row.path == "get-trace-artifact" && !attached
 }
 
 /// The body of a write's answer without what the permit does not cover. The write is done: what cannot be read is left out,
@@ -53,9 +79,7 @@ pub(super) async fn filtered(
 pub(super) fn filtered_write(body: Bytes, answer: Answer, permit: &Permit) -> Bytes {
     let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
     match answer {
-        Answer::LoggedModels => {
-            filter::logged_models(&body, &seen).unwrap_or_else(|_| Bytes::from_static(b"{}"))
-        }
+        Answer::Mentions => filter::mentions(&body, &seen).unwrap_or_else(|_| Bytes::from_static(b"{}")),
         Answer::AsIs
         | Answer::File
         | Answer::WhoAmI

@@ -10,6 +10,7 @@ use tracing::error;
 use crate::aftermath;
 use crate::audit::{Outcome, Told, Trail};
 use crate::listen::{Outbound, boxed, full};
+use crate::lists::List;
 use crate::reject::Rejection;
 use crate::route::Operation;
 use crate::route::table::Answer;
@@ -44,13 +45,23 @@ impl Gate {
         let head = passed.operation.found.head;
         let graphql = answer::root_of(&passed.operation);
         let Passed { slot, operation, permit, parts, stream, peer, .. } = passed;
-        let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
-        let answered = match self.mlflow.send(order).await {
-            Ok(response) => {
-                trail.note_upstream(response.status());
-                answer::filtered(response, operation.found.row.answer, &permit, ANSWER).await
+        let mut order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
+        answer::ask_for_the_whole(&mut order.headers, &operation);
+        let row = operation.found.row;
+        let answered = match List::of(row.answer) {
+            Some(list) => {
+                let mut heard = None;
+                let page = self.page(list, &operation, &permit, order, &mut heard).await;
+                heard.into_iter().for_each(|status| trail.note_upstream(status));
+                page.map(|response| response.map(full))
             }
-            Err(error) => Err(error.into()),
+            None => match self.mlflow.send(order).await {
+                Ok(response) => {
+                    trail.note_upstream(response.status());
+                    answer::filtered(response, &operation, &permit, ANSWER).await
+                }
+                Err(error) => Err(error.into()),
+            },
         };
         match answered {
             Ok(response) => {

@@ -224,9 +224,10 @@ pub enum Answer {
     RegisteredModels,
     /// Rows of `model_versions` that the caller may not see are left out.
     ModelVersions,
-    /// Registrations that the caller may not see are left out of the logged models' tag `mlflow.modelVersions`.
-    LoggedModels,
-    /// Versions inside a GraphQL answer that the caller may not see are left out.
+    /// Versions and prompts that the caller may not see are left out of the tags `mlflow.modelVersions` and
+    /// `mlflow.linkedPrompts` of logged models, runs and traces, and of spans' attributes of these names.
+    Mentions,
+    /// The same, and versions inside a GraphQL answer that the caller may not see are left out.
     Graphql,
     /// It is data, never a page of this origin.
     File,

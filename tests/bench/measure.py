@@ -25,6 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import lists_cost
 from contestants import HERE, LOGS, TARGET, Contestant, Field, open_field
 from harness.sekisho import ROOT, binary
 
@@ -45,13 +46,22 @@ AIM_FIRST, AIM_REMEMBERED = 20_000, 200
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true", help="one short round: shows that it works, not how fast")
-    quick = options.parse_args().quick
+    options.add_argument("--lists", action="store_true", help="measure lists alone, and leave the other results as they are")
+    chosen = options.parse_args()
+    quick = chosen.quick
     rounds, seconds, warm_up = (1, 4, 1) if quick else (3, 12, 3)
     # Children inherit it: a proxy has two sockets for each caller.
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
+    written = (LOGS if quick else HERE) / "results.json"
+    if chosen.lists:
+        lists = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "versions": versions(), **lists_cost.measure(quick)}
+        lists_cost.show(lists)
+        kept = json.loads(written.read_text()) if written.exists() else {}
+        written.write_text(json.dumps({**kept, "lists": lists}, indent=2) + "\n")
+        return
     results: dict[str, object] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -67,7 +77,8 @@ def main() -> None:
     results["rounds"] = measured
     results["ratios"] = ratios(measured)
     results["decisions"] = decisions()
-    written = (LOGS if quick else HERE) / "results.json"
+    say("lists")
+    results["lists"] = lists_cost.measure(quick)
     written.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
     print(f"\nwritten to {written.relative_to(ROOT)}")
@@ -218,6 +229,7 @@ def show(results: dict) -> None:
     print(f"\n{'ratio':<34} {'requests/s':>22} {'p50':>22} {'p99':>22}")
     for pair, numbers in results["ratios"].items():
         print(f"{pair:<34} " + " ".join(f"{dashed(numbers[key], 2):>22}" for key in ("per_second", "p50_ms", "p99_ms")))
+    lists_cost.show(results["lists"])
     print(f"\nmemory of sekisho: {mib(held['idle'])} idle, {mib(held['with_idle_connections'])} "
           f"with {held['idle_connections']} idle connections")  # fmt: skip
     print(f"\n{'one decision (ns)':<34} {'rows':>8} {'first':>8} {'remembered':>11}")

@@ -105,5 +105,7 @@ def plain(text: list[str], words: dict[str, str]) -> list[str]:
 def content(answer: Answer, words: dict[str, str]) -> str:
     """The body, as far as it can be the same on both servers."""
     body = answer.json()
+    if isinstance(body, dict) and "next_page_token" in body:
+        body["next_page_token"] = "<more>"
     text = json.dumps(body, sort_keys=True) if body is not None else answer.body.decode("latin-1")
     return plain([text], words)[0]

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +27,18 @@ QUIET = {
 class MlflowServer:
     """A context manager: the server runs inside it, and its folder is removed afterwards."""
 
-    def __init__(self, keep_logs_in: Path, workers: int = 1, copy_of: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self,
+        keep_logs_in: Path,
+        workers: int = 1,
+        copy_of: tuple[Path, Path] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self._keep = keep_logs_in
         self._original = copy_of
         self._workers = workers
+        self._arguments = arguments
+        self.env = dict(QUIET)
         self.folder = Path(tempfile.mkdtemp(prefix="mlflow-"))
         self.database = self.folder / "mlflow.db"
         self.artifacts = self.folder / "artifacts"
@@ -48,8 +57,9 @@ class MlflowServer:
             "--host", "127.0.0.1",
             "--port", str(self.port),
             "--workers", str(self._workers),
+            *self._arguments,
         ]  # fmt: skip
-        self._child = Child(command, self.folder, self.folder / "mlflow.log", QUIET)
+        self._child = Child(command, self.folder, self.folder / "mlflow.log", self.env)
         try:
             self._child.wait_ready(f"{self.url}/health", 120)
         except BaseException:

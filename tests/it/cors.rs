@@ -7,7 +7,7 @@ use crate::caller::{Ask, Said, ada};
 use crate::proxy::Proxy;
 use crate::stub::Answer;
 
-const SEARCH: &str = "/api/2.0/mlflow/registered-models/search";
+const READ: &str = "/api/2.0/mlflow/registered-models/get?name=iris";
 const CREATE: &str = "/ajax-api/2.0/mlflow/registered-models/create";
 const PORTAL: &str = "https://portal.example";
 
@@ -63,7 +63,7 @@ async fn preflights_are_refused_where_nobody_is_named() {
         assert_eq!(said.summary(), "403 PERMISSION_DENIED", "{origin}");
         assert_eq!(told(&said), [], "{origin}");
     }
-    let said = proxy.send(Ask::get(SEARCH).by(&ada()).header("origin", "https://evil.example")).await;
+    let said = proxy.send(Ask::get(READ).by(&ada()).header("origin", "https://evil.example")).await;
     assert_eq!((said.status, told(&said)), (200, vec![("vary", "Accept-Encoding")]));
     let lines = proxy.lines(6).await;
     assert_eq!(
@@ -71,7 +71,7 @@ async fn preflights_are_refused_where_nobody_is_named() {
         "refusal OPTIONS - deny 403 pages of `https://evil.example` may not call here: `server.cors_origins` \
          does not name it"
     );
-    assert_eq!(proxy.stub.lines(), [format!("GET {SEARCH}")], "a preflight is never sent on");
+    assert_eq!(proxy.stub.lines(), [format!("GET {READ}")], "a preflight is never sent on");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_named_page_writes_with_its_own_token_and_reads_every_answer() {
     let readable =
         vec![("access-control-allow-origin", PORTAL), ("vary", "Accept-Encoding"), ("vary", "Origin")];
     let from = |ask: Ask| ask.header("origin", PORTAL).header("sec-fetch-site", "cross-site");
-    for ask in [create().by(&ada()), Ask::get(SEARCH).by(&ada())] {
+    for ask in [create().by(&ada()), Ask::get(READ).by(&ada())] {
         let said = proxy.send(from(ask)).await;
         assert_eq!((said.status, told(&said)), (200, readable.clone()));
     }

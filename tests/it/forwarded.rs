@@ -110,7 +110,9 @@ async fn requests_have_one_spelling() {
         ),
         (
             Ask::get(format!("{v2}/registered-models/search?filter=name+%3d+'a%26b'&max_results=5")),
-            format!("GET {v2}/registered-models/search?filter=name+%3D+%27a%26b%27&max_results=5"),
+            format!(
+                "GET {v2}/registered-models/search?filter=name+IN+%28%27iris%27%2C+%27wine%27%29+AND+name+%3D+%27a%26b%27&max_results=6"
+            ),
             "",
         ),
         (

@@ -22,14 +22,14 @@ async fn rows_of_other_models_are_left_out_and_the_rest_keeps_its_bytes() {
     check(
         &proxy,
         Ask::get(MODELS).by(&ada()),
-        r#"{ "registered_models": [ {"name":"iris", "x": 1.50, "y":[ ]}, {"name":"victim"}, {"name":"iris2"}, {"name": "wine"} ], "next_page_token":"a\/b" }"#,
-        r#"{"registered_models":[{"name":"iris", "x": 1.50, "y":[ ]},{"name": "wine"}],"next_page_token":"a\/b"}"#,
+        r#"{ "registered_models": [ {"name":"iris", "x": 1.50, "y":[ ]}, {"name":"victim"}, {"name":"iris2"}, {"name": "wine"} ] }"#,
+        r#"{"registered_models":[{"name":"iris", "x": 1.50, "y":[ ]},{"name": "wine"}]}"#,
     )
     .await;
     check(
         &proxy,
         Ask::get(VERSIONS).by(&ada()),
-        r#"{"model_versions":[{"name":"victim","version":"1"},{"version": "2","name":"wine"},{"version":"3"}]}"#,
+        r#"{"model_versions":[{"name":"victim","version":"1"},{"version": "2","name":"wine"}]}"#,
         r#"{"model_versions":[{"version": "2","name":"wine"}]}"#,
     )
     .await;
@@ -38,7 +38,7 @@ async fn rows_of_other_models_are_left_out_and_the_rest_keeps_its_bytes() {
     let every = r#"{"registered_models":[{"name":"victim"},{"name":"iris"}]}"#;
     check(&proxy, Ask::get(MODELS).by(&auditor), every, every).await;
     let unnamed = who("sam@company.com", "ml_engineer", &[]);
-    check(&proxy, Ask::get(MODELS).by(&unnamed), every, r#"{"registered_models":[]}"#).await;
+    check(&proxy, Ask::get(MODELS).by(&unnamed), every, "{}").await;
     let patterned = who("pat@company.com", "ml_engineer", &["vic*"]);
     check(&proxy, Ask::get(MODELS).by(&patterned), every, r#"{"registered_models":[{"name":"victim"}]}"#)
         .await;
@@ -47,14 +47,27 @@ async fn rows_of_other_models_are_left_out_and_the_rest_keeps_its_bytes() {
 #[tokio::test]
 async fn a_list_that_cannot_be_read_is_not_shown_and_an_error_is_mlflows_own() {
     let proxy = Proxy::start().await;
-    for garbled in
-        ["<html>", "[]", r#"{"registered_models":{}}"#, r#"{"registered_models":[],"registered_models":[]}"#]
-    {
+    for garbled in [
+        "<html>",
+        "[]",
+        r#"{"registered_models":{}}"#,
+        r#"{"registered_models":[],"registered_models":[]}"#,
+        "{\"registered_models\":[{}]}",
+    ] {
         proxy.stub.answers(move |_| Answer::Json(200, garbled.to_owned()));
         let said = proxy.send(Ask::get(MODELS).by(&ada())).await;
         assert_eq!(said.summary(), "502 INTERNAL_ERROR", "{garbled}");
         assert!(!said.text().contains("html"), "{}", said.text());
     }
+    for oddly in ["204 No Content", "206 Partial Content", "304 Not Modified", "308 Permanent Redirect"] {
+        let row = r#"{"registered_models":[{"name":"iris"}]}"#;
+        let length = row.len();
+        let text = format!("HTTP/1.1 {oddly}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{row}");
+        proxy.stub.answers(move |_| Answer::Raw(text.clone()));
+        let said = proxy.send(Ask::get(MODELS).header("range", "bytes=0-9").by(&ada())).await;
+        assert_eq!(said.summary(), "502 INTERNAL_ERROR", "{oddly}");
+    }
+    assert!(proxy.stub.heard().iter().all(|heard| heard.header("range").is_none()));
     let error = r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "bad filter"}"#;
     proxy.stub.answers(move |_| Answer::Json(400, error.to_owned()));
     let said = proxy.send(Ask::get(MODELS).by(&ada())).await;
@@ -121,4 +134,38 @@ async fn a_file_is_data_and_never_a_page() {
     assert_eq!(said.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(said.header("content-disposition"), Some("attachment"));
     assert_eq!(said.header("content-security-policy"), Some("sandbox; default-src 'none'"));
+}
+
+/// A run that used two prompts, of which one may be seen.
+const RUN: &str = r#"{"run": {"info":{"n":1.50}, "data":{"tags":[{"key":"mlflow.linkedPrompts","value":"[{\"name\": \"victim\"}, {\"name\": \"iris\"}]"}]}}}"#;
+
+#[tokio::test]
+async fn what_a_run_or_a_span_mentions_is_cut_and_is_never_shown_in_parts() {
+    let proxy = Proxy::start().await;
+    let kept = r#"{"run":{"info":{"n":1.50},"data":{"tags":[{"key":"mlflow.linkedPrompts","value":"[{\"name\": \"iris\"}]"}]}}}"#;
+    let spaced = r#"{ "run" : {"data":{"tags":[{"key":"a","value":"victim"}]}} }"#;
+    let trace = "/ajax-api/2.0/mlflow/get-trace-artifact?request_id=tr-1";
+    for target in ["/api/2.0/mlflow/runs/get?run_id=r", trace] {
+        check(&proxy, Ask::get(target).by(&ada()), RUN, kept).await;
+        check(&proxy, Ask::get(target).by(&ada()), spaced, spaced).await;
+        let length = RUN.len();
+        let part = format!(
+            "HTTP/1.1 206 Partial Content\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{RUN}"
+        );
+        proxy.stub.answers(move |_| Answer::Raw(part.clone()));
+        let said = proxy.send(Ask::get(target).header("range", "bytes=0-9999").by(&ada())).await;
+        assert_eq!(said.summary(), "502 INTERNAL_ERROR", "{target}");
+    }
+    assert!(proxy.stub.heard().iter().all(|heard| heard.header("range").is_none()));
+    check(&proxy, Ask::get(format!("{trace}&path=victim.bin")).by(&ada()), RUN, RUN).await;
+    for search in ["tags.`mlflow.linkedPrompts` LIKE '%x%'", "tags.mlflow.modelVersions = 'x'"] {
+        let body = json!({"experiment_ids": ["1"], "filter": search}).to_string();
+        let said = proxy.send(Ask::post("/api/2.0/mlflow/runs/search", body).by(&ada())).await;
+        assert_eq!(said.summary(), "400 INVALID_PARAMETER_VALUE", "{search}");
+        let variables = json!({"data": {"experimentIds": ["1"], "filter": search}});
+        if search.contains("linked") {
+            let said = proxy.send(graphql(RUNS, &variables).by(&ada())).await;
+            assert_eq!(said.json()["data"], json!({"mlflowSearchRuns": null}), "{search}");
+        }
+    }
 }

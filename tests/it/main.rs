@@ -22,6 +22,7 @@ mod lines;
 mod lists;
 mod misbehaving;
 mod observe;
+mod pages;
 mod policies;
 mod refusals;
 mod secured;

@@ -9,13 +9,13 @@ mod requests;
 
 pub use callers::{claims, credential, token};
 pub use files::{config, coverage, policy};
-pub use requests::{artifact_path, filter, graphql, json, message, path, query, source};
+pub use requests::{artifact_path, filter, graphql, json, message, page_token, path, query, source};
 
 /// One function: what must hold of some bytes.
 pub type Check = fn(&[u8]);
 
 /// Every function by the name of its fuzz target and its folder of seeds.
-pub const TARGETS: [(&str, Check); 14] = [
+pub const TARGETS: [(&str, Check); 15] = [
     ("path", path),
     ("query", query),
     ("json", json),
@@ -30,4 +30,5 @@ pub const TARGETS: [(&str, Check); 14] = [
     ("config", config),
     ("coverage", coverage),
     ("filter", filter),
+    ("page_token", page_token),
 ];

@@ -1,0 +1,49 @@
+//! A page of a list, as far as its reader may see.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use crate::authz::Permit;
+use crate::lists::{List, Query, Search};
+use crate::operation::{Object, Permission};
+use crate::reject::Rejection;
+use crate::route::Operation;
+use crate::route::message::Message;
+use crate::upstream::Order;
+
+use super::Gate;
+
+impl Gate {
+    /// `order` is the request as it would go on to MLflow: its headers go with each question of the walk. `heard` becomes the
+    /// status of MLflow's last answer.
+    pub(super) async fn page(
+        &self,
+        list: List,
+        operation: &Operation,
+        permit: &Permit,
+        order: Order,
+        heard: &mut Option<StatusCode>,
+    ) -> Result<Response<Bytes>, Rejection> {
+        let nothing = Message::default();
+        let message = operation.message().unwrap_or(&nothing);
+        let path =
+            format!("{}{}", self.static_prefix.as_deref().unwrap_or_default(), operation.found.write_path());
+        let order_by: Vec<&str> = message.texts("order_by").collect();
+        let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
+        let search = Search {
+            list,
+            query: Query {
+                path: &path,
+                filter: message.text("filter").unwrap_or_default(),
+                order_by: &order_by,
+            },
+            max_results: message.text("max_results"),
+            page_token: message.text("page_token"),
+            user: permit.principal().user.as_str(),
+            seen: &seen,
+            named: permit.named_models(),
+            sees_all: permit.covers(Permission::Admin, &Object::Server),
+        };
+        Ok(self.lists.page(&self.mlflow, &search, order.headers, heard).await?)
+    }
+}
