@@ -63,6 +63,7 @@ pub(super) fn take(key: &Key, found: &Found<'_>, draft: &mut IssuerDraft) -> Res
         }
         Slot::Text(_)
         | Slot::Flag(_)
+        | Slot::Count(_)
         | Slot::Issuers
         | Slot::LaterText(_)
         | Slot::LaterCount

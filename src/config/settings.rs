@@ -43,7 +43,11 @@ impl Config {
             policies_dir: self.policies_dir,
             upstream,
             static_prefix: self.upstream.static_prefix,
-            limits: limit::Settings::default(),
+            limits: limit::Settings {
+                requests_per_second: self.limits.requests_per_second,
+                burst: self.limits.burst,
+                ..limit::Settings::default()
+            },
             grace: GRACE,
         }
     }

@@ -8,6 +8,7 @@ use crate::audit::Trail;
 use crate::authz::Permit;
 use crate::filter;
 use crate::ids::{RequestId, X_REQUEST_ID};
+use crate::limit::Slot;
 use crate::listen::{Outbound, boxed, empty, full};
 use crate::operation::{Object, Permission};
 use crate::principal::Principal;
@@ -22,6 +23,7 @@ pub(super) async fn filtered(
     answer: Answer,
     permit: &Permit,
     ceiling: usize,
+    slot: &mut Slot,
 ) -> Result<Response<Outbound>, Rejection> {
     let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
     let (mut parts, body) = response.into_parts();
@@ -37,7 +39,7 @@ pub(super) async fn filtered(
         Answer::ModelVersions => Some("model_versions"),
         Answer::LoggedModels | Answer::Graphql => None,
     };
-    let body = upstream::collect(body, ceiling).await?;
+    let body = upstream::collect_held(body, ceiling, slot).await?;
     let kept = match list {
         Some(list) => filter::rows(&body, list, &seen)?,
         None if answer == Answer::LoggedModels => filter::logged_models(&body, &seen)?,

@@ -19,7 +19,7 @@ use crate::upstream::{self, Order, OrderBody, Reply, UpstreamError};
 use super::{Gate, Passed, answer};
 
 /// The most of an answer that is kept in memory to be filtered, or to be held for a caller who may have gone.
-const ANSWER: usize = 64 * 1024 * 1024;
+const ANSWER: usize = 16 * 1024 * 1024;
 
 impl Gate {
     pub(super) async fn perform(self: Arc<Self>, passed: Passed, trail: Trail) -> Response<Outbound> {
@@ -43,12 +43,12 @@ impl Gate {
     async fn read(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let head = passed.operation.found.head;
         let graphql = answer::root_of(&passed.operation);
-        let Passed { slot, operation, permit, parts, stream, peer } = passed;
+        let Passed { mut slot, operation, permit, parts, stream, peer } = passed;
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let answered = match self.mlflow.send(order).await {
             Ok(response) => {
                 trail.note_upstream(response.status());
-                answer::filtered(response, operation.found.row.answer, &permit, ANSWER).await
+                answer::filtered(response, operation.found.row.answer, &permit, ANSWER, &mut slot).await
             }
             Err(error) => Err(error.into()),
         };
@@ -69,7 +69,7 @@ impl Gate {
 
     /// From here on the caller may go: the write ends, and is told about.
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
-        let Passed { slot, operation, permit, parts, stream, peer } = passed;
+        let Passed { mut slot, operation, permit, parts, stream, peer } = passed;
         let begun = self.clock.now();
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let done = match self.mlflow.send(order).await {
@@ -88,6 +88,7 @@ impl Gate {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
+                slot.hold_anyway(body.len());
                 let body = if status.is_success() {
                     parts.headers.remove(CONTENT_LENGTH);
                     full(answer::filtered_write(body, operation.found.row.answer, &permit))
@@ -159,7 +160,8 @@ fn may_have_happened(error: &UpstreamError) -> bool {
     match error {
         UpstreamError::Unanswered(_)
         | UpstreamError::ResponseTooLarge { .. }
-        | UpstreamError::CutShort(_) => true,
+        | UpstreamError::CutShort(_)
+        | UpstreamError::NoRoom(_) => true,
         UpstreamError::NotSent(_) | UpstreamError::CallerBroke(_) | UpstreamError::Unwritable(_) => false,
     }
 }

@@ -13,6 +13,7 @@ mod stub;
 mod draining;
 mod experiments;
 mod failures;
+mod floods;
 mod forwarded;
 mod hangups;
 mod lines;
