@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::principal::Principal;
 use crate::share::{Share, Shares};
 
-pub use aside::{Aside, LARGE};
-pub use body::{BodyError, JSON_BODY, read_json_body};
+pub use aside::{Aside, LARGE, Turn};
+pub use body::{BODY_WITHIN, BodyError, JSON_BODY, read_json_body};
 use memory::{Memory, Purse};
 use rate::Rates;
 
@@ -41,13 +41,13 @@ pub struct Settings {
 
 impl Settings {
     /// Default of [`Settings::in_flight`].
-    pub const IN_FLIGHT: usize = 4096;
+    pub const IN_FLIGHT: usize = 1024;
     /// Default of [`Settings::in_flight_each`].
-    pub const IN_FLIGHT_EACH: usize = 256;
+    pub const IN_FLIGHT_EACH: usize = 128;
     /// Default of [`Settings::memory`].
-    pub const MEMORY: usize = 48 * 1024 * 1024;
+    pub const MEMORY: usize = 40 * 1024 * 1024;
     /// Default of [`Settings::memory_each`]: the largest body twice, as read and as written anew.
-    pub const MEMORY_EACH: usize = 36 * 1024 * 1024;
+    pub const MEMORY_EACH: usize = 32 * 1024 * 1024;
 }
 
 impl Default for Settings {
@@ -188,6 +188,17 @@ impl Slot {
     /// There is no room, or the principal has its share of it.
     pub async fn hold(&mut self, bytes: usize) -> Result<(), OverLimit> {
         self.purse.hold(bytes).await
+    }
+
+    /// Gives back what was accounted for beyond `bytes`.
+    pub fn keep_only(&mut self, bytes: usize) {
+        self.purse.keep_only(bytes);
+    }
+
+    /// What is accounted for.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.purse.bytes()
     }
 
     /// Accounts for `bytes` that cannot be refused any more.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 pub use accept::Listener;
 pub use body::{BoxError, Inbound, InboundError, Outbound, boxed, empty, full};
@@ -198,10 +198,20 @@ impl Listener {
         let tls = settings.tls.map(tls::Tls::load).transpose()?.map(Arc::new);
         let addr = settings.addr;
         let unbindable = |source| BindError::Address { addr, source };
-        let listener = TcpListener::bind(addr).await.map_err(unbindable)?;
+        let listener = listener(addr).map_err(unbindable)?;
         let local = listener.local_addr().map_err(unbindable)?;
         Ok(Self::new(listener, local, tls, settings.ceilings))
     }
+}
+
+/// Connections that may wait to be accepted: with the usual 1,024, a crowd that comes at once makes others wait for a second.
+const BACKLOG: u32 = 4_096;
+
+fn listener(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 /// Whether TLS files could be used as they are now, for `sekisho check`.

@@ -20,7 +20,7 @@ use crate::drain::Drain;
 use crate::facts::Facts;
 use crate::govern;
 use crate::ids::{RequestId, X_REQUEST_ID};
-use crate::limit::{self, BodyError, Limits, Slot};
+use crate::limit::{self, Limits, Slot};
 use crate::listen::{Inbound, Outbound, Peer};
 use crate::reject::Rejection;
 use crate::route::table::{Answer, Form};
@@ -135,11 +135,16 @@ impl Gate {
             let operation = route::read(found, &parts.uri, &parts.headers, body)?;
             return Ok((operation, parts));
         }
+        let turn = self.limits.aside().turn().await?;
+        let held = slot.held();
+        if found.row.form == Form::Spans {
+            slot.hold(limit::JSON_BODY).await?;
+        }
         let read = move || (route::read(found, &parts.uri, &parts.headers, body), parts);
-        let (operation, parts) = self.limits.aside().run(read).await?;
+        let (operation, parts) = turn.run(read).await?;
         let operation = operation?;
         if let route::Parameters::Spans(unpacked) = &operation.parameters {
-            slot.hold(unpacked.len()).await.map_err(BodyError::NoRoom)?;
+            slot.keep_only(held.saturating_add(unpacked.len()));
         }
         Ok((operation, parts))
     }

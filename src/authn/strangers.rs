@@ -46,7 +46,7 @@ impl Strangers {
         let forgotten_at = self.forgotten_at.lock();
         let from = if forgotten_at.len() < MOST || forgotten_at.contains_key(&from) { from } else { BEYOND };
         let latest = self.clock.steady() + self.forgiven.each * self.forgiven.burst;
-        forgotten_at.get(&from).is_none_or(|at| *at < latest)
+        forgotten_at.get(&from).is_none_or(|at| *at + self.forgiven.each <= latest)
     }
 
     /// It failed.
@@ -82,6 +82,7 @@ mod tests {
             strangers.note(peer(1));
         }
         (0..10_000).for_each(|_| strangers.note(peer(1)));
+        assert_eq!(strangers.forgotten_at.lock()[&peer(1)], Duration::from_secs(1_005), "it pays for more than a burst");
         assert!(!strangers.is_forgiven(peer(1)) && strangers.is_forgiven(peer(2)));
         clock.advance(1);
         let mut more = 0;

@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -25,21 +25,36 @@ impl Default for Aside {
     }
 }
 
+/// One's turn to use it.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Aside {
-    /// Waits its turn and does `work`, which goes on if nobody waits for it any more.
+    /// Waits its turn.
     ///
     /// # Errors
-    /// Its turn does not come in time.
-    pub async fn run<T, W>(&self, work: W) -> Result<T, OverLimit>
+    /// It does not come in time.
+    pub async fn turn(&self) -> Result<Turn, OverLimit> {
+        let turn = timeout(WAIT, Arc::clone(&self.0).acquire_owned()).await;
+        turn.ok().and_then(Result::ok).map(|permit| Turn { _permit: permit }).ok_or(OverLimit::Large)
+    }
+}
+
+impl Turn {
+    /// Does `work`, which goes on if nobody waits for it any more.
+    ///
+    /// # Errors
+    /// The program ends.
+    pub async fn run<T, W>(self, work: W) -> Result<T, OverLimit>
     where
         T: Send + 'static,
         W: FnOnce() -> T + Send + 'static,
     {
-        let turn = timeout(WAIT, Arc::clone(&self.0).acquire_owned()).await;
-        let turn = turn.ok().and_then(Result::ok).ok_or(OverLimit::Large)?;
         let done = spawn_blocking(move || {
             let done = work();
-            drop(turn);
+            drop(self);
             done
         });
         match done.await {
@@ -60,7 +75,7 @@ mod tests {
         let aside = Aside::default();
         let (go_on, held) = mpsc::channel::<()>();
         let (told, begun) = mpsc::channel();
-        let first = aside.run(move || {
+        let first = aside.turn().await.unwrap().run(move || {
             told.send(()).unwrap();
             held.recv().unwrap();
         });
@@ -68,6 +83,6 @@ mod tests {
         begun.recv().unwrap();
         assert_eq!(aside.0.available_permits(), 0, "whoever hangs up makes room for the next");
         go_on.send(()).unwrap();
-        assert_eq!(aside.run(|| 7).await, Ok(7));
+        assert_eq!(aside.turn().await.unwrap().run(|| 7).await, Ok(7));
     }
 }

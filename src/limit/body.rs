@@ -14,7 +14,7 @@ use crate::listen::InboundError;
 pub const JSON_BODY: usize = 16 * 1024 * 1024;
 
 /// Until a body has come whole. One that drips is never idle for long enough to be cut for that.
-const WITHIN: Duration = Duration::from_secs(300);
+pub const BODY_WITHIN: Duration = Duration::from_secs(120);
 
 /// As it was read, and as it is written anew.
 const COPIES: usize = 2;
@@ -47,7 +47,7 @@ pub async fn read_json_body<B>(body: B, ceiling: usize, slot: &mut Slot) -> Resu
 where
     B: Body<Data = Bytes, Error = InboundError> + Unpin,
 {
-    timeout(WITHIN, collect(body, ceiling, slot)).await.unwrap_or(Err(BodyError::Stalled))
+    timeout(BODY_WITHIN, collect(body, ceiling, slot)).await.unwrap_or(Err(BodyError::Stalled))
 }
 
 async fn collect<B>(mut body: B, ceiling: usize, slot: &mut Slot) -> Result<Bytes, BodyError>
@@ -58,7 +58,9 @@ where
     if announced > ceiling {
         return Err(BodyError::TooLarge { ceiling });
     }
-    // What is announced is not yet there: memory is taken as bytes come.
+    // What is announced is accounted for at once, so that nobody holds half of what two need; memory is taken as bytes come.
+    slot.hold(announced.saturating_mul(COPIES)).await?;
+    let mut paid = announced;
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error {
@@ -66,14 +68,15 @@ where
             broken @ InboundError::Broken(_) => BodyError::Broken(broken),
         })?;
         let Ok(data) = frame.into_data() else { continue };
-        if whole.is_empty() && body.is_end_stream() && data.len() <= ceiling {
-            slot.hold(data.len().saturating_mul(COPIES)).await?;
-            return Ok(data);
-        }
         if data.len() > ceiling - whole.len() {
             return Err(BodyError::TooLarge { ceiling });
         }
-        slot.hold(data.len().saturating_mul(COPIES)).await?;
+        let unpaid = data.len().saturating_sub(paid);
+        paid = paid.saturating_sub(data.len());
+        slot.hold(unpaid.saturating_mul(COPIES)).await?;
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())

@@ -16,7 +16,7 @@ const FREE: usize = 32 * 1024;
 const UNIT: usize = 16 * 1024;
 
 /// How long one waits for room.
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(1);
 
 /// All of it.
 #[derive(Debug)]
@@ -80,6 +80,22 @@ impl Purse {
         }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn keep_only(&mut self, bytes: usize) {
+        self.bytes = self.bytes.min(bytes);
+        let needed = self.bytes.saturating_sub(FREE).div_ceil(UNIT);
+        if let Some(counted) = &mut self.counted {
+            let spare = counted.units.saturating_sub(needed);
+            counted.units -= spare;
+            counted.share.shrink(spare);
+            // An overdraft has fewer coins than units.
+            drop(counted.permit.split(spare.min(counted.permit.num_permits())));
+        }
+    }
+
     fn missing(&self, more: usize) -> usize {
         let counted = self.counted.as_ref().map_or(0, |counted| counted.units);
         self.bytes.saturating_add(more).saturating_sub(FREE).div_ceil(UNIT).saturating_sub(counted)
@@ -121,6 +137,18 @@ mod tests {
         };
         tokio::join!(waiting, async { drop(large) });
         drop(other);
+        assert_eq!(memory.pool.available_permits(), 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_needed_is_given_back() {
+        let memory = Memory::new(8 * UNIT, 8 * UNIT);
+        let mut purse = memory.purse(ADA);
+        purse.hold(FREE + 8 * UNIT).await.unwrap();
+        purse.keep_only(FREE + 2 * UNIT);
+        memory.purse(BOB).hold(FREE + 6 * UNIT).await.unwrap();
+        memory.purse(ADA).hold(FREE + 6 * UNIT).await.unwrap();
+        purse.keep_only(0);
         assert_eq!(memory.pool.available_permits(), 8);
     }
 

@@ -1,0 +1,67 @@
+"""Under each flood a good client gets every answer right, memory stays where it was, and the flood is refused or cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import LOGS, need_binary
+from scene import Scene, Watched, open_scene
+
+SECONDS = 2.0
+MOST_MORE = 64 * 2**20
+
+# What a flood must have met at least once; each of the words is a status or a thing that `wire.py` counts.
+MET: dict[str, set[str]] = {
+    "slow heads": {"closed"},
+    "slow bodies": {"429"},
+    "chunked trickle": set(),
+    "never-read answers": set(),
+    "closed windows": set(),
+    "idle connections": {"open", "401"},
+    "idle HTTP/2": {"closed"},
+    "rapid reset": {"closed"},
+    "CONTINUATION": {"closed"},
+    "PING": {"closed"},
+    "SETTINGS": {"closed"},
+    "WINDOW_UPDATE": {"closed"},
+    "small DATA": {"closed"},
+    "header bombs": {"431", "closed"},
+    "JSON depth": {"400"},
+    "JSON numbers": {"400"},
+    "huge filters": set(),
+    "huge GraphQL": {"200"},
+    "gzip bombs": {"400"},
+    "deflate bombs": {"400"},
+    "max_results": {"200"},
+    "token storm": {"401", "not looked at"},
+    "strangers": {"401"},
+    "asking too often": {"200", "429"},
+}
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    need_binary()
+    with open_scene(LOGS) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scene: Scene) -> Watched:
+    with scene.watching() as watched:
+        scene.flood("asking too often", SECONDS)
+    assert not watched.wrong
+    return watched
+
+
+@pytest.mark.parametrize("name", MET)
+def test_flood(scene: Scene, undisturbed: Watched, name: str) -> None:
+    with scene.watching() as watched:
+        seen = scene.flood(name, SECONDS)
+    print(f"{name}: {seen}, p99 {watched.p99() * 1e3:.1f} ms, memory {watched.most_memory / 2**20:.1f} MiB")
+    assert len(watched.seconds) > 3 and not watched.wrong, watched.wrong[:3]
+    assert set(seen) >= MET[name], seen
+    assert not any(status.startswith("5") for status in seen), seen
+    more = watched.most_memory - undisturbed.most_memory
+    assert more <= MOST_MORE, f"{more / 2**20:.1f} MiB more than undisturbed"
