@@ -73,8 +73,7 @@ impl Gate {
         match self.walk(request, peer, &mut trail, &mut graphql).await {
             Ok(passed) => self.perform(passed, trail).await,
             Err(rejection) => {
-                let response =
-                    answer::refuse(&rejection, trail, graphql.as_deref(), method == Method::HEAD);
+                let response = answer::refuse(&rejection, trail, graphql.as_deref(), method == Method::HEAD);
                 if matches!(rejection, Rejection::Unauthenticated(_)) {
                     self.authn.hold_back(peer.network()).await;
                 }

@@ -272,11 +272,7 @@ pub async fn collect(mut body: Reply, ceiling: usize) -> Result<Bytes, UpstreamE
 ///
 /// # Errors
 /// As [`collect`], or it finds no room.
-pub async fn collect_held(
-    mut body: Reply,
-    ceiling: usize,
-    slot: &mut Slot,
-) -> Result<Bytes, UpstreamError> {
+pub async fn collect_held(mut body: Reply, ceiling: usize, slot: &mut Slot) -> Result<Bytes, UpstreamError> {
     let mut whole = BytesMut::new();
     while let Some(data) = next_within(&mut body, ceiling - whole.len(), ceiling).await? {
         slot.hold(data.len().saturating_mul(2)).await?;
@@ -288,7 +284,11 @@ pub async fn collect_held(
 async fn next_within(body: &mut Reply, left: usize, ceiling: usize) -> Result<Option<Bytes>, UpstreamError> {
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(UpstreamError::CutShort)?.into_data() else { continue };
-        return if data.len() > left { Err(UpstreamError::ResponseTooLarge { ceiling }) } else { Ok(Some(data)) };
+        return if data.len() > left {
+            Err(UpstreamError::ResponseTooLarge { ceiling })
+        } else {
+            Ok(Some(data))
+        };
     }
     Ok(None)
 }

@@ -79,7 +79,9 @@ pub enum Unauthenticated {
     #[error("token's issuer may not vouch for this user")]
     NotVouchedFor,
     /// More tokens of the caller's network failed than are looked at, and this one is not known.
-    #[error("too many tokens from your address did not hold; one that is not known here has to wait a moment")]
+    #[error(
+        "too many tokens from your address did not hold; one that is not known here has to wait a moment"
+    )]
     TooMany,
 }
 
@@ -117,11 +119,7 @@ impl Unauthenticated {
     pub(super) fn lasts(&self) -> bool {
         let of_claims = matches!(
             self,
-            Self::Audience
-                | Self::NoClaim(_)
-                | Self::Claim { .. }
-                | Self::Expired(_)
-                | Self::NotVouchedFor
+            Self::Audience | Self::NoClaim(_) | Self::Claim { .. } | Self::Expired(_) | Self::NotVouchedFor
         );
         of_claims || self.is_strange()
     }

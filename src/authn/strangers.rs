@@ -82,7 +82,11 @@ mod tests {
             strangers.note(peer(1));
         }
         (0..10_000).for_each(|_| strangers.note(peer(1)));
-        assert_eq!(strangers.forgotten_at.lock()[&peer(1)], Duration::from_secs(1_005), "it pays for more than a burst");
+        assert_eq!(
+            strangers.forgotten_at.lock()[&peer(1)],
+            Duration::from_secs(1_005),
+            "it pays for more than a burst"
+        );
         assert!(!strangers.is_forgiven(peer(1)) && strangers.is_forgiven(peer(2)));
         clock.advance(1);
         let mut more = 0;

@@ -89,8 +89,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use futures_util::stream;
-    use http_body_util::StreamBody;
     use http_body::{Frame, SizeHint};
+    use http_body_util::StreamBody;
     use std::pin::Pin;
     use std::task::{Context, Poll};
 

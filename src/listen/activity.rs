@@ -93,7 +93,8 @@ impl Activity {
     /// nothing, or by requests that it gives up before their answer.
     pub(super) fn is_abused(&self, heard: u64) -> bool {
         let state = self.0.lock();
-        let may_say = CHATTER.saturating_add(state.begun.saturating_mul(PER_REQUEST)).saturating_add(state.moved);
+        let may_say =
+            CHATTER.saturating_add(state.begun.saturating_mul(PER_REQUEST)).saturating_add(state.moved);
         heard > may_say || (state.given_up > GIVEN_UP && state.given_up > state.begun / 2)
     }
 

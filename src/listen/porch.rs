@@ -162,7 +162,12 @@ mod tests {
         ];
         for (pieces, expected) in table {
             let heard = wait(&porch, pieces).await.ok().map(|heard| heard.map_or(0, |bytes| bytes.len()));
-            assert_eq!(heard, expected, "{}", String::from_utf8_lossy(&pieces.concat()[..18.min(pieces.concat().len())]));
+            assert_eq!(
+                heard,
+                expected,
+                "{}",
+                String::from_utf8_lossy(&pieces.concat()[..18.min(pieces.concat().len())])
+            );
         }
         let heard = wait(&porch, &[&flood]).await.unwrap().unwrap();
         assert!((32 * 1024..=40_000).contains(&heard.len()), "{}", heard.len());

@@ -149,13 +149,15 @@ fn values(json: &str) -> usize {
     while let Some(byte) = bytes.next() {
         match byte {
             b',' | b'[' | b'{' => count += 1,
-            b'"' => while let Some(within) = bytes.next() {
-                match within {
-                    b'"' => break,
-                    b'\\' => drop(bytes.next()),
-                    _ => {}
+            b'"' => {
+                while let Some(within) = bytes.next() {
+                    match within {
+                        b'"' => break,
+                        b'\\' => drop(bytes.next()),
+                        _ => {}
+                    }
                 }
-            },
+            }
             _ => {}
         }
     }

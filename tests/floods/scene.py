@@ -45,8 +45,8 @@ class Scene:
     attackers: list[str]
 
     @contextmanager
-    def watching(self) -> Iterator[Watched]:
-        """Asks on, on connections that are kept and on new ones, and looks at answers and memory until the end."""
+    def watching(self, pause: float = 0.01) -> Iterator[Watched]:
+        """Asks again and again, each time on a new connection, and looks at answers and memory until the end."""
         watched, over = Watched(), threading.Event()
 
         def ask() -> None:
@@ -59,7 +59,7 @@ class Scene:
                 except OSError as error:
                     watched.wrong.append(repr(error))
                 watched.seconds.append(time.monotonic() - begun)
-                over.wait(0.01)
+                over.wait(pause)
 
         def look() -> None:
             while not over.wait(0.03):

@@ -130,18 +130,17 @@ async fn large_bodies_share_a_budget_and_small_ones_do_not_wait() {
 #[tokio::test]
 async fn large_answers_share_it_too_but_never_those_of_a_write() {
     let proxy = Proxy::with(|settings| settings.limits.memory_each = 256 * 1024).await;
-    let large = format!(r#"{{"registered_model":{{"name":"iris","description":"{}"}}}}"#, "x".repeat(1 << 20));
+    let large =
+        format!(r#"{{"registered_model":{{"name":"iris","description":"{}"}}}}"#, "x".repeat(1 << 20));
     proxy.stub.answers(move |_| Answer::Json(200, large.clone()));
     come_again(&proxy.send(Ask::get(SEARCH).by(&ada())).await, "1");
-    let said = proxy.send(Ask::new("PATCH", UPDATE).json(r#"{"name":"iris","description":"x"}"#).by(&ada())).await;
+    let said =
+        proxy.send(Ask::new("PATCH", UPDATE).json(r#"{"name":"iris","description":"x"}"#).by(&ada())).await;
     assert_eq!((said.status, said.body.len() > 1 << 20), (200, true), "the write was done");
     assert_eq!(proxy.send(get().by(&ada())).await.status, 200, "what streams costs nothing");
     let lines = proxy.lines(3).await;
     assert_eq!(lines[1].texts(&["status", "outcome"]), "200 applied");
-    soon(async {
-        while proxy.send(Ask::get(GET_IRIS).by(&ada())).await.status != 200 {}
-    })
-    .await;
+    soon(async { while proxy.send(Ask::get(GET_IRIS).by(&ada())).await.status != 200 {} }).await;
 }
 
 #[tokio::test]
