@@ -46,7 +46,7 @@ impl Settings {
     pub const IN_FLIGHT_EACH: usize = 128;
     /// Default of [`Settings::memory`].
     pub const MEMORY: usize = 40 * 1024 * 1024;
-    /// Default of [`Settings::memory_each`]: the largest body twice, as read and as written anew.
+    /// Default of [`Settings::memory_each`]: the largest body with its copies.
     pub const MEMORY_EACH: usize = 32 * 1024 * 1024;
 }
 

@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use super::{OverLimit, Slot};
 use crate::listen::InboundError;
 
-/// Bytes of a request's JSON body: 16 MiB. MLflow itself takes about as much from its own client in one call.
-pub const JSON_BODY: usize = 16 * 1024 * 1024;
+/// Bytes of a request's body that is read whole: 10 MiB, as much as MLflow takes of an uploaded file in one call.
+pub const JSON_BODY: usize = 10 * 1024 * 1024;
 
 /// Until a body has come whole. One that drips is never idle for long enough to be cut for that.
 pub const BODY_WITHIN: Duration = Duration::from_secs(120);
 
-/// As it was read, and as it is written anew.
-const COPIES: usize = 2;
+/// As it was read, as it was understood, and as it is written anew.
+const COPIES: usize = 3;
 
 /// Why a request's body could not be read whole.
 #[derive(Debug, thiserror::Error)]

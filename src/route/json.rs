@@ -202,7 +202,8 @@ pub fn write_object<N: AsRef<str>, T, E>(
 
 /// Writes a JSON string.
 pub fn write_text(out: &mut String, text: &str) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+    // A string is always JSON.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
 /// A number that a double can hold; Python would read a larger one as infinity.
