@@ -137,7 +137,7 @@ impl Limits {
             each: Shares::new(settings.in_flight_each),
             memory: Memory::new(settings.memory, settings.memory_each),
             rates: Rates::new(settings.requests_per_second, settings.burst, clock),
-            aside: Aside::default(),
+            aside: Aside::new(),
             names: RandomState::new(),
         }
     }

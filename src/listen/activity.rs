@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// Bytes of an HTTP/2 connection's frames that neither begin a request nor move a body; and those of a request's own.
-const CHATTER: u64 = 128 * 1024;
+const CHATTER: u64 = 32 * 1024;
 const PER_REQUEST: u64 = 64 * 1024;
 
 /// Requests that a peer may give up before their answer; beyond that, half of all.

@@ -115,7 +115,7 @@ async def idle(target: Target) -> None:
             await reader.read(1)
             raise ConnectionResetError
 
-    await many(target, 6_000, each)
+    await many(target, 4_000, each)
 
 
 async def idle_http2(target: Target) -> None:
@@ -306,12 +306,12 @@ FLOODS: dict[str, Flood] = {
     "gzip bombs": bodies(
         "/v1/traces",
         lambda: _spans(16_000_000),
-        lambda: _spans(500_000_000),
+        lambda: _spans(100_000_000),
         headers=("Content-Type: application/x-protobuf", "Content-Encoding: gzip", "X-MLflow-Experiment-Id: 1"),
     ),
     "deflate bombs": bodies(
         "/v1/traces",
-        lambda: zlib.compress(bytes(500_000_000), 9),
+        lambda: zlib.compress(bytes(100_000_000), 9),
         headers=("Content-Type: application/x-protobuf", "Content-Encoding: deflate", "X-MLflow-Experiment-Id: 1"),
     ),
     "max_results": many_results,

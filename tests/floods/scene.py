@@ -30,6 +30,7 @@ class Watched:
 
     seconds: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    memory_before: int = 0
     most_memory: int = 0
 
     def p99(self) -> float:
@@ -47,7 +48,7 @@ class Scene:
     @contextmanager
     def watching(self, pause: float = 0.01) -> Iterator[Watched]:
         """Asks again and again, each time on a new connection, and looks at answers and memory until the end."""
-        watched, over = Watched(), threading.Event()
+        watched, over = Watched(memory_before=self.sekisho.memory()), threading.Event()
 
         def ask() -> None:
             while not over.is_set():

@@ -8,9 +8,9 @@ import sys
 
 SMALL = json.dumps({"registered_model": {"name": "iris", "description": "x" * 500}}).encode()
 ROW = json.dumps({"name": "iris", "version": "1", "description": "x" * 200, "source": "s3://b/m", "tags": []})
-LONG = f'{{"model_versions": [{",".join([ROW] * 5_000)}]}}'.encode()
+LONG = f'{{"model_versions": [{",".join([ROW] * 2_000)}]}}'.encode()
 PIECE = bytes(65536)
-LARGE = 4 * 2**20
+LARGE = 2**20
 
 
 async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
