@@ -194,6 +194,7 @@ impl Listener {
     ///
     /// # Errors
     /// The address cannot be had, or the TLS files cannot be used.
+    #[expect(clippy::unused_async, reason = "it needs a runtime, which a plain function would not show")]
     pub async fn bind(settings: Settings) -> Result<Self, BindError> {
         let tls = settings.tls.map(tls::Tls::load).transpose()?.map(Arc::new);
         let addr = settings.addr;

@@ -156,7 +156,7 @@ mod tests {
             (&[b"GET / HTTP/1.1\n\nrest"], Some(20)),
             (&[b"GET / HTTP/1.1\r", b"\n\r", b"\nrest"], Some(22)),
             (&[long.as_bytes()], Some(long.len())),
-            (&[b"G", long[1..].as_bytes()], Some(long.len())),
+            (&[b"G", &long.as_bytes()[1..]], Some(long.len())),
             (&[b"GET / HTTP/1.1\r\nx: y\r\n"], None),
             (&[b""], Some(0)),
         ];
