@@ -29,6 +29,7 @@ pub(super) struct Timed<S> {
     writing: Patience,
     unsent: bool,
     heard: u64,
+    breathing: bool,
     lingering: Option<Pin<Box<Sleep>>>,
     shut: bool,
 }
@@ -53,7 +54,7 @@ impl<S> Timed<S> {
     ) -> Self {
         let head = head.map(|allowed| HeadTimer { allowed, seen: 0, until: None, alarm: None });
         let writing = Patience::new(write_stall, FLOOR);
-        Self { socket, first, activity, head, writing, unsent: false, heard: 0, lingering: None, shut: false }
+        Self { socket, first, activity, head, writing, unsent: false, heard: 0, breathing: false, lingering: None, shut: false }
     }
 
     /// The socket, and what was read from it and not yet taken.
@@ -113,6 +114,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.breathing {
+            this.breathing = false;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let read = if this.first.is_empty() {
             Pin::new(&mut this.socket).poll_read(cx, buf)?
@@ -123,6 +129,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         };
         let Some(head) = &mut this.head else {
             this.heard = this.heard.saturating_add((buf.filled().len() - before) as u64);
+            // Frames that ask for nothing are answered within one turn of the task: others' turns come between.
+            this.breathing = read.is_ready() && !this.activity.requests().1;
             if this.activity.is_abused(this.heard) {
                 return Poll::Ready(Err(io::Error::new(ErrorKind::QuotaExceeded, "it asks for nothing")));
             }
