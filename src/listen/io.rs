@@ -54,7 +54,18 @@ impl<S> Timed<S> {
     ) -> Self {
         let head = head.map(|allowed| HeadTimer { allowed, seen: 0, until: None, alarm: None });
         let writing = Patience::new(write_stall, FLOOR);
-        Self { socket, first, activity, head, writing, unsent: false, heard: 0, breathing: false, lingering: None, shut: false }
+        Self {
+            socket,
+            first,
+            activity,
+            head,
+            writing,
+            unsent: false,
+            heard: 0,
+            breathing: false,
+            lingering: None,
+            shut: false,
+        }
     }
 
     /// The socket, and what was read from it and not yet taken.
