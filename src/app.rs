@@ -117,7 +117,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let gate = Arc::new(Gate {
         authn,
         authz: Authorizer::new(reader, settings.authz),
-        limits: Limits::new(settings.limits),
+        limits: Limits::new(settings.limits, &clock),
         mlflow,
         facts: Facts::new(settings.static_prefix.as_deref()),
         ownership: Ownership::default(),

@@ -8,18 +8,22 @@ mod memory;
 mod provider;
 mod refusal;
 mod source;
+mod strangers;
 
 pub mod claims;
 pub mod credential;
 pub mod token;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use http::HeaderMap;
+use tokio::sync::Semaphore;
 use url::Url;
 
 pub use claims::ClaimNames;
@@ -35,6 +39,7 @@ use crate::secret::Secret;
 use issuer::Issuer;
 use memory::{Memory, Ticket};
 use source::{Source, Version};
+use strangers::{REFUSALS, Strangers, TOKENS};
 
 /// What this room needs of the configuration.
 #[derive(Clone, Debug)]
@@ -140,8 +145,15 @@ pub struct Authenticator {
     clock: Clock,
     version: Version,
     memory: Memory,
+    failed: Strangers,
+    refused: Strangers,
+    held_back: Semaphore,
     token_names: hmac::Key,
 }
+
+/// How long the 401 of a flood is held back, and of how many requests.
+const HELD_BACK: Duration = Duration::from_millis(500);
+const MOST_HELD_BACK: usize = 1_000;
 
 /// Chooses the cryptography of the JWT library, which would otherwise panic if a second one were ever linked in.
 /// To be called first thing in `main`; calling it again does nothing.
@@ -189,14 +201,29 @@ impl Authenticator {
         let issuers = settings.issuers.into_iter().map(open).collect::<Result<_, StartError>>()?;
         let token_names = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         let token_names = token_names.map_err(|_| StartError::NoRandomness)?;
-        Ok(Self { issuers, names, clock, version, memory: Memory::new(), token_names })
+        Ok(Self {
+            issuers,
+            names,
+            version,
+            memory: Memory::new(),
+            failed: Strangers::new(clock.clone(), TOKENS),
+            refused: Strangers::new(clock.clone(), REFUSALS),
+            held_back: Semaphore::new(MOST_HELD_BACK),
+            clock,
+            token_names,
+        })
     }
 
-    /// The caller of a request with these headers.
+    /// The caller of a request with these headers, which came from the network `from`.
     ///
     /// # Errors
-    /// Whatever is not exactly one credential with a token that holds in every respect.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Unauthenticated> {
+    /// Whatever is not exactly one credential with a token that holds in every respect. Where too many tokens of a
+    /// network did not hold, only one that held before is looked at.
+    pub async fn identify(
+        &self,
+        headers: &HeaderMap,
+        from: IpAddr,
+    ) -> Result<Arc<Principal>, Unauthenticated> {
         let token = credential::read(headers)?;
         for issuer in &self.issuers {
             issuer.source.tend().await;
@@ -205,9 +232,38 @@ impl Authenticator {
         if let Some(principal) = self.memory.recall(&ticket, self.now()) {
             return Ok(principal);
         }
-        let (principal, expiry) = self.verify(&token).await?;
-        self.memory.keep(ticket, &principal, self.now(), expiry);
-        Ok(principal)
+        if let Some(why) = self.memory.recall_refusal(&ticket, self.now()) {
+            return Err(why);
+        }
+        if !self.failed.is_forgiven(from) && !self.memory.is_familiar(&ticket) {
+            return Err(Unauthenticated::TooMany);
+        }
+        match self.verify(&token).await {
+            Ok((principal, expiry)) => {
+                self.memory.keep(ticket, &principal, self.now(), expiry);
+                Ok(principal)
+            }
+            Err(why) => {
+                if why.is_strange() {
+                    self.failed.note(from);
+                }
+                if why.lasts() {
+                    self.memory.keep_refusal(ticket, &why, self.now());
+                }
+                Err(why)
+            }
+        }
+    }
+
+    /// To be waited for before a network is told that it was refused: ends at once, unless it was refused so often that it
+    /// does little else.
+    pub async fn hold_back(&self, from: IpAddr) {
+        self.refused.note(from);
+        if !self.refused.is_forgiven(from)
+            && let Ok(_place) = self.held_back.try_acquire()
+        {
+            tokio::time::sleep(HELD_BACK).await;
+        }
     }
 
     /// The principal of a bare token, verified anew: for `sekisho token inspect`.

@@ -1,7 +1,7 @@
 //! The only place that asks what time it is; everybody else is handed a [`Clock`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -60,6 +60,21 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
     pub fn instant(&self) -> Instant {
         Instant::now()
+    }
+
+    /// Monotonic time since a moment of no meaning, for limits. It stands with a held clock and moves with it.
+    #[must_use]
+    pub fn steady(&self) -> Duration {
+        static BEGIN: OnceLock<Instant> = OnceLock::new();
+        match &self.0 {
+            Source::System => {
+                let now = self.instant();
+                now.saturating_duration_since(*BEGIN.get_or_init(|| now))
+            }
+            Source::Held(millis) => {
+                Duration::from_millis(u64::try_from(millis.load(Ordering::SeqCst)).unwrap_or(0))
+            }
+        }
     }
 
     /// Microseconds since `start`.

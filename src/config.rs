@@ -32,6 +32,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// Whose tokens are believed.
     pub auth: Auth,
+    /// How often one may ask.
+    pub limits: Limits,
     /// The folder of policy files; a relative path counts from the working directory.
     pub policies_dir: PathBuf,
     /// Whether addresses are handed out that open files without sekisho.
@@ -97,6 +99,15 @@ pub struct Auth {
     pub require_model_access: bool,
     /// Whether refusals are made or only recorded.
     pub mode: Mode,
+}
+
+/// How often a principal may ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// In the long run; 0 is no limit.
+    pub requests_per_second: u32,
+    /// At once.
+    pub burst: u32,
 }
 
 /// Whether refusals are made or only recorded.

@@ -23,7 +23,7 @@ pub fn graphql(body: &[u8], seen: Seen<'_>) -> Result<Bytes, Unreadable> {
     let Some(answer) = Raw::of_body(body)? else { return Ok(Bytes::new()) };
     let mut out = String::with_capacity(body.len());
     versions(&mut out, answer, seen, DEEPEST)?;
-    mentions(out.as_bytes(), seen)
+    mentions::mentions_in_graphql(out.as_bytes(), seen)
 }
 
 fn versions(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Result<(), JsonError> {

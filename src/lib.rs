@@ -9,6 +9,7 @@ pub mod mistake;
 pub mod operation;
 pub mod principal;
 pub mod secret;
+pub mod share;
 pub mod stall;
 pub mod drain;
 pub mod ready;

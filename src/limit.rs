@@ -1,69 +1,178 @@
-//! How much is taken on at once: requests in flight, and bytes of a JSON body.
+//! How much is taken on at once: requests in flight, requests of one principal, bytes that wait in memory, large work.
 
+mod aside;
+mod body;
+mod memory;
+mod rate;
+
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::listen::InboundError;
+use crate::clock::Clock;
+use crate::principal::Principal;
+use crate::share::{Share, Shares};
+
+pub use aside::{Aside, LARGE, Turn};
+pub use body::{BODY_WITHIN, BodyError, JSON_BODY, read_json_body};
+use memory::{Memory, Purse};
+use rate::Rates;
 
 /// What is taken on at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Requests in flight, from their head to the end of their response's body.
     pub in_flight: usize,
+    /// Those of one principal.
+    pub in_flight_each: usize,
+    /// Requests of one principal in a second, in the long run; 0 is no limit.
+    pub requests_per_second: u32,
+    /// How many of them may come at once.
+    pub burst: u32,
+    /// Bytes of bodies and answers that wait in memory, over all requests.
+    pub memory: usize,
+    /// Those of one principal.
+    pub memory_each: usize,
 }
 
 impl Settings {
     /// Default of [`Settings::in_flight`].
-    pub const IN_FLIGHT: usize = 4096;
+    pub const IN_FLIGHT: usize = 1024;
+    /// Default of [`Settings::in_flight_each`].
+    pub const IN_FLIGHT_EACH: usize = 128;
+    /// Default of [`Settings::memory`].
+    pub const MEMORY: usize = 40 * 1024 * 1024;
+    /// Default of [`Settings::memory_each`]: the largest body with its copies.
+    pub const MEMORY_EACH: usize = 32 * 1024 * 1024;
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { in_flight: Self::IN_FLIGHT }
+        Self {
+            in_flight: Self::IN_FLIGHT,
+            in_flight_each: Self::IN_FLIGHT_EACH,
+            requests_per_second: 200,
+            burst: 400,
+            memory: Self::MEMORY,
+            memory_each: Self::MEMORY_EACH,
+        }
     }
 }
 
-/// Bytes of a request's JSON body: 16 MiB. MLflow itself takes about as much from its own client in one call.
-pub const JSON_BODY: usize = 16 * 1024 * 1024;
-
-/// The ceiling over all requests.
-#[derive(Clone, Debug)]
+/// The ceilings over all requests.
+#[derive(Debug)]
 pub struct Limits {
     in_flight: Arc<Semaphore>,
+    each: Arc<Shares<Who>>,
+    memory: Memory,
+    rates: Option<Rates>,
+    aside: Aside,
+    names: RandomState,
 }
 
-/// One request's place, free again when dropped.
+/// A principal's user id, hashed with a key of this process: small, and nobody can aim for another's.
+type Who = u64;
+
+/// A request's place among all.
+#[derive(Debug)]
+#[must_use = "a place that is dropped is free"]
+pub struct Place {
+    permit: OwnedSemaphorePermit,
+}
+
+/// A principal's place and the memory that its request holds, free again when dropped.
 #[derive(Debug)]
 #[must_use = "a slot that is dropped is free: hold it until the response's body ends"]
 pub struct Slot {
     _permit: OwnedSemaphorePermit,
+    _share: Share<Who>,
+    purse: Purse,
 }
 
 /// Too much at once; the caller may come again.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests are in flight")]
-pub struct OverLimit(());
+pub enum OverLimit {
+    /// Of everybody.
+    #[error("too many requests are in flight")]
+    InFlight,
+    /// Of this principal.
+    #[error("you have {0} requests in flight, which is as many as one may have")]
+    Share(usize),
+    /// Of this principal, in time.
+    #[error("you ask more often than {rate} times a second; come again in {seconds} s")]
+    Rate {
+        /// What is allowed in the long run.
+        rate: u32,
+        /// When the next request would be taken, rounded up.
+        seconds: u64,
+    },
+    /// Bytes that wait in memory, or large work that waits for the processor.
+    #[error("too much of what is large is under way at once; come again in a moment")]
+    Large,
+}
+
+impl OverLimit {
+    /// When to come again, in seconds.
+    #[must_use]
+    pub fn retry_after(&self) -> u64 {
+        match self {
+            Self::Rate { seconds, .. } => *seconds,
+            // Long enough for an MLflow that is slow; the Python client then gives up after 14 s instead of four minutes.
+            Self::InFlight => 2,
+            Self::Share(_) | Self::Large => 1,
+        }
+    }
+}
 
 impl Limits {
     /// Nothing is in flight yet.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        Self { in_flight: Arc::new(Semaphore::new(settings.in_flight.min(Semaphore::MAX_PERMITS))) }
+    pub fn new(settings: Settings, clock: &Clock) -> Self {
+        Self {
+            in_flight: Arc::new(Semaphore::new(settings.in_flight.min(Semaphore::MAX_PERMITS))),
+            each: Shares::new(settings.in_flight_each),
+            memory: Memory::new(settings.memory, settings.memory_each),
+            rates: Rates::new(settings.requests_per_second, settings.burst, clock),
+            aside: Aside::new(),
+            names: RandomState::new(),
+        }
     }
 
-    /// Gives a slot or sheds the request at once: a proxy that queues only hides the overload.
+    /// Gives a place or sheds the request at once: a proxy that queues only hides the overload.
     ///
     /// # Errors
-    /// Every slot is taken.
-    pub fn admit(&self) -> Result<Slot, OverLimit> {
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned();
-        permit.map(|permit| Slot { _permit: permit }).map_err(|_| OverLimit(()))
+    /// Every place is taken.
+    pub fn admit(&self) -> Result<Place, OverLimit> {
+        let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| OverLimit::InFlight)?;
+        Ok(Place { permit })
+    }
+
+    /// Gives a place to a principal.
+    ///
+    /// # Errors
+    /// It has its share of them.
+    pub fn seat(&self, place: Place, who: &Principal) -> Result<Slot, OverLimit> {
+        let name = self.names.hash_one(&who.user);
+        let share = self.each.take(name, 1).ok_or(OverLimit::Share(self.each.each()))?;
+        Ok(Slot { _permit: place.permit, _share: share, purse: self.memory.purse(name) })
+    }
+
+    /// Counts a request against the rate of its principal.
+    ///
+    /// # Errors
+    /// It asks too often.
+    pub fn charge(&self, who: &Principal) -> Result<(), OverLimit> {
+        self.rates.as_ref().map_or(Ok(()), |rates| rates.charge(self.names.hash_one(&who.user)))
+    }
+
+    /// Where large work is done.
+    #[must_use]
+    pub fn aside(&self) -> &Aside {
+        &self.aside
     }
 }
 
@@ -71,6 +180,30 @@ impl Slot {
     /// Keeps the slot until `body` has ended or is dropped.
     pub fn until_end_of<B>(self, body: B) -> Held<B> {
         Held { body, slot: Some(self) }
+    }
+
+    /// Accounts for `bytes` more that this request has in memory, and waits a moment for room. Small ones always fit.
+    ///
+    /// # Errors
+    /// There is no room, or the principal has its share of it.
+    pub async fn hold(&mut self, bytes: usize) -> Result<(), OverLimit> {
+        self.purse.hold(bytes).await
+    }
+
+    /// Gives back what was accounted for beyond `bytes`.
+    pub fn keep_only(&mut self, bytes: usize) {
+        self.purse.keep_only(bytes);
+    }
+
+    /// What is accounted for.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.purse.bytes()
+    }
+
+    /// Accounts for `bytes` that cannot be refused any more.
+    pub fn hold_anyway(&mut self, bytes: usize) {
+        self.purse.hold_anyway(bytes);
     }
 }
 
@@ -105,126 +238,7 @@ impl<B: Body + Unpin> Body for Held<B> {
     }
 }
 
-/// Why a request's body could not be read whole. All of it is the caller's doing.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// More than the ceiling, said in `Content-Length` or seen.
-    #[error("the request's body is larger than {ceiling} bytes")]
-    TooLarge {
-        /// The ceiling in bytes.
-        ceiling: usize,
-    },
-    /// It stopped coming.
-    #[error("the request's body stalled")]
-    Stalled,
-    /// It broke off.
-    #[error("the request's body broke off")]
-    Broken(#[source] InboundError),
-}
-
-/// Reads a body of at most `ceiling` bytes, whatever `Content-Length` says or does not say.
-///
-/// # Errors
-/// The body is too large, stalls or breaks off.
-pub async fn read_json_body<B>(body: B, ceiling: usize) -> Result<Bytes, BodyError>
-where
-    B: Body<Data = Bytes, Error = InboundError> + Unpin,
-{
-    let mut body = body;
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > ceiling {
-        return Err(BodyError::TooLarge { ceiling });
-    }
-    // What is announced is not yet there: memory is taken as bytes come.
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match error {
-            InboundError::Stalled => BodyError::Stalled,
-            broken @ InboundError::Broken(_) => BodyError::Broken(broken),
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.is_empty() && body.is_end_stream() && data.len() <= ceiling {
-            return Ok(data);
-        }
-        if data.len() > ceiling - whole.len() {
-            return Err(BodyError::TooLarge { ceiling });
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::stream;
-    use http_body_util::{Full, StreamBody};
-
-    #[test]
-    fn a_slot_is_held_until_the_body_ends() {
-        let limits = Limits::new(Settings { in_flight: 1 });
-        let mut body = limits.admit().unwrap().until_end_of(Full::new(Bytes::from_static(b"x")));
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        assert!(matches!(Pin::new(&mut body).poll_frame(&mut cx), Poll::Ready(Some(Ok(_)))));
-        assert_eq!(limits.admit().err(), Some(OverLimit(())), "the slot was let go with the body under way");
-        assert!(matches!(Pin::new(&mut body).poll_frame(&mut cx), Poll::Ready(None)));
-        drop(limits.admit().unwrap().until_end_of(Full::new(Bytes::new())));
-        assert!(limits.admit().is_ok());
-    }
-
-    struct Announced(u64);
-
-    impl Body for Announced {
-        type Data = Bytes;
-        type Error = InboundError;
-
-        fn poll_frame(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, InboundError>>> {
-            panic!("it was read")
-        }
-
-        fn size_hint(&self) -> SizeHint {
-            SizeHint::with_exact(self.0)
-        }
-    }
-
-    async fn read(frames: &[&'static str], end: Option<InboundError>) -> Result<Bytes, BodyError> {
-        let frames: Vec<_> =
-            frames.iter().map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))).collect();
-        read_json_body(StreamBody::new(stream::iter(frames.into_iter().chain(end.map(Err)))), 8).await
-    }
-
-    #[tokio::test]
-    async fn a_body_is_read_up_to_the_ceiling() {
-        for (frames, expected) in [
-            (&[][..], Some("")),
-            (&["{}"], Some("{}")),
-            (&["1234", "5678"], Some("12345678")),
-            (&["12345678"], Some("12345678")),
-            (&["123456789"], None),
-            (&["1234", "56789"], None),
-        ] {
-            let said = read(frames, None).await;
-            match expected {
-                Some(text) => assert_eq!(said.unwrap(), text),
-                None => {
-                    assert!(matches!(said, Err(BodyError::TooLarge { ceiling: 8 })), "{frames:?}: {said:?}")
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn an_announced_size_is_refused_before_a_byte_is_read() {
-        let said = read_json_body(Announced(9), 8).await;
-        assert!(matches!(said, Err(BodyError::TooLarge { .. })), "{said:?}");
-    }
-
-    #[tokio::test]
-    async fn half_a_body_is_not_a_body() {
-        let said = read(&["{"], Some(InboundError::Stalled)).await;
-        assert!(matches!(said, Err(BodyError::Stalled)), "{said:?}");
-    }
-}
+mod testing;
+#[cfg(test)]
+mod tests;

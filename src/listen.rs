@@ -6,18 +6,19 @@ mod body;
 mod connection;
 mod io;
 mod places;
+mod porch;
 mod sniff;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 pub use accept::Listener;
 pub use body::{BoxError, Inbound, InboundError, Outbound, boxed, empty, full};
@@ -53,6 +54,14 @@ pub struct Ceilings {
     pub max_header_bytes: usize,
     /// Header fields of a request.
     pub max_headers: usize,
+    /// Bytes of all heads that are unfinished and larger than most; the connections of those beyond are closed.
+    pub unfinished_heads: usize,
+    /// Those of one peer.
+    pub unfinished_heads_per_peer: usize,
+    /// HTTP/2 connections in total; those beyond are closed at once. Each costs what fifty of HTTP/1 do.
+    pub http2_connections: usize,
+    /// HTTP/2 connections of one peer.
+    pub http2_connections_per_peer: usize,
     /// Concurrent HTTP/2 streams of a connection.
     pub streams_per_connection: u32,
     /// Connections in total; those beyond wait in the kernel's queue.
@@ -78,6 +87,14 @@ impl Ceilings {
     pub const MAX_HEADER_BYTES: usize = 32 * 1024;
     /// Default of [`Ceilings::max_headers`].
     pub const MAX_HEADERS: usize = 100;
+    /// Default of [`Ceilings::unfinished_heads`].
+    pub const UNFINISHED_HEADS: usize = 16 * 1024 * 1024;
+    /// Default of [`Ceilings::unfinished_heads_per_peer`].
+    pub const UNFINISHED_HEADS_PER_PEER: usize = 4 * 1024 * 1024;
+    /// Default of [`Ceilings::http2_connections`].
+    pub const HTTP2_CONNECTIONS: usize = 512;
+    /// Default of [`Ceilings::http2_connections_per_peer`].
+    pub const HTTP2_CONNECTIONS_PER_PEER: usize = 128;
     /// Default of [`Ceilings::streams_per_connection`].
     pub const STREAMS_PER_CONNECTION: u32 = 100;
     /// Default of [`Ceilings::connections`].
@@ -97,6 +114,10 @@ impl Default for Ceilings {
             certificate_poll: Self::CERTIFICATE_POLL,
             max_header_bytes: Self::MAX_HEADER_BYTES,
             max_headers: Self::MAX_HEADERS,
+            unfinished_heads: Self::UNFINISHED_HEADS,
+            unfinished_heads_per_peer: Self::UNFINISHED_HEADS_PER_PEER,
+            http2_connections: Self::HTTP2_CONNECTIONS,
+            http2_connections_per_peer: Self::HTTP2_CONNECTIONS_PER_PEER,
             streams_per_connection: Self::STREAMS_PER_CONNECTION,
             connections: Self::CONNECTIONS,
             connections_per_peer: Self::CONNECTIONS_PER_PEER,
@@ -113,6 +134,14 @@ pub struct Peer {
     pub tls: bool,
     /// The client certificate, verified against [`TlsFiles::client_ca`].
     pub client_certificate: Option<ClientCertificate>,
+}
+
+impl Peer {
+    /// Whoever shares this address: an IPv4 address, or an IPv6 /64.
+    #[must_use]
+    pub fn network(&self) -> IpAddr {
+        places::one_peer(self.addr.ip())
+    }
 }
 
 /// A verified client certificate.
@@ -165,14 +194,25 @@ impl Listener {
     ///
     /// # Errors
     /// The address cannot be had, or the TLS files cannot be used.
+    #[expect(clippy::unused_async, reason = "it needs a runtime, which a plain function would not show")]
     pub async fn bind(settings: Settings) -> Result<Self, BindError> {
         let tls = settings.tls.map(tls::Tls::load).transpose()?.map(Arc::new);
         let addr = settings.addr;
         let unbindable = |source| BindError::Address { addr, source };
-        let listener = TcpListener::bind(addr).await.map_err(unbindable)?;
+        let listener = listener(addr).map_err(unbindable)?;
         let local = listener.local_addr().map_err(unbindable)?;
         Ok(Self::new(listener, local, tls, settings.ceilings))
     }
+}
+
+/// Connections that may wait to be accepted: with the usual 1,024, a crowd that comes at once makes others wait for a second.
+const BACKLOG: u32 = 4_096;
+
+fn listener(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 /// Whether TLS files could be used as they are now, for `sekisho check`.

@@ -13,6 +13,7 @@ mod walk;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use crate::limit::Slot;
 use crate::route::table::Answer;
 use crate::secret::Secret;
 use crate::upstream::{Upstream, UpstreamError};
@@ -140,6 +141,7 @@ impl Lists {
         search: &Search<'_>,
         headers: HeaderMap,
         heard: &mut Option<StatusCode>,
+        slot: &mut Slot,
     ) -> Result<Response<Bytes>, ListError> {
         let wanted = search.list.wanted(search.max_results)?;
         if !search.sees_all && query::may_fail_on_rows(search.query.filter) {
@@ -148,7 +150,7 @@ impl Lists {
         let nothing = search.named.as_ref().is_some_and(Vec::is_empty);
         let narrowed = search.named.as_deref().and_then(query::narrowing);
         let (place, mut narrowed) = self.begin(search, narrowed)?;
-        let mut walk = Walk::new(mlflow, search, headers, place, heard);
+        let mut walk = Walk::new(mlflow, search, headers, place, heard, slot);
         if nothing {
             return match walk.ask(None).await? {
                 Ended::Answer(response) => Ok(response),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, Version, header};
 use http_body::Body as _;
 
 use crate::audit::{Journal, Trail};
@@ -99,7 +99,13 @@ impl Gate {
         let mut graphql = None;
         match self.walk(request, peer, &mut trail, &mut graphql).await {
             Ok(passed) => self.perform(passed, trail).await,
-            Err(rejection) => answer::refuse(&rejection, trail, graphql.as_deref(), method == Method::HEAD),
+            Err(rejection) => {
+                let response = answer::refuse(&rejection, trail, graphql.as_deref(), method == Method::HEAD);
+                if matches!(rejection, Rejection::Unauthenticated(_)) {
+                    self.authn.hold_back(peer.network()).await;
+                }
+                response
+            }
         }
     }
 
@@ -111,9 +117,11 @@ impl Gate {
         graphql: &mut Option<String>,
     ) -> Result<Passed, Rejection> {
         let (parts, body) = request.into_parts();
-        let slot = self.limits.admit()?;
-        let who = self.authn.identify(&parts.headers).await?;
+        let place = self.limits.admit()?;
+        let who = self.authn.identify(&parts.headers, peer.network()).await?;
         trail.note_principal(&who);
+        self.limits.charge(&who)?;
+        let mut slot = self.limits.seat(place, &who)?;
         route::refuse_hosts(&parts.headers, &parts.uri, parts.version)?;
         route::refuse_codings(&parts.headers)?;
         let found = route::find(
@@ -126,8 +134,8 @@ impl Gate {
         *graphql = (found.row.answer == Answer::Graphql).then(String::new);
         let here = Here { authority: parts.uri.authority().map(Authority::as_str), tls: peer.tls };
         self.origins.refuse_others(&found, &parts.headers, here)?;
-        let (body, stream) = take_body(&found, body).await?;
-        let mut operation = route::read(found, &parts.uri, &parts.headers, body)?;
+        let (body, stream) = take_body(&found, body, &mut slot).await?;
+        let (mut operation, parts) = self.read_operation(found, parts, body, &mut slot).await?;
         trail.note_operation(&operation);
         if operation.found.row.rule == Rule::Presigned && !self.presigned {
             return Err(govern::Broken::Presigned.into());
@@ -145,6 +153,32 @@ impl Gate {
         }
         let permit = self.govern(permit, &operation, &mut holding).await?;
         Ok(Passed { slot, operation, permit, parts, stream, peer, holding })
+    }
+
+    /// Large bodies, and those that may unpack to large ones, are read where nobody else waits for it.
+    async fn read_operation(
+        &self,
+        found: Found,
+        parts: Parts,
+        body: Bytes,
+        slot: &mut Slot,
+    ) -> Result<(Operation, Parts), Rejection> {
+        if body.len() < limit::LARGE && !parts.headers.contains_key(header::CONTENT_ENCODING) {
+            let operation = route::read(found, &parts.uri, &parts.headers, body)?;
+            return Ok((operation, parts));
+        }
+        let turn = self.limits.aside().turn().await?;
+        let held = slot.held();
+        if found.row.form == Form::Spans {
+            slot.hold(limit::JSON_BODY).await?;
+        }
+        let read = move || (route::read(found, &parts.uri, &parts.headers, body), parts);
+        let (operation, parts) = turn.run(read).await?;
+        let operation = operation?;
+        if let route::Parameters::Spans(unpacked) = &operation.parameters {
+            slot.keep_only(held.saturating_add(unpacked.len()));
+        }
+        Ok((operation, parts))
     }
 
     /// House rules: no I/O in the rules, what they must know is found out here.
@@ -176,14 +210,18 @@ impl Gate {
 }
 
 /// The body of a request, whole; or as it comes, for a row whose file streams.
-async fn take_body(found: &Found, body: Inbound) -> Result<(Bytes, Option<Inbound>), Rejection> {
+async fn take_body(
+    found: &Found,
+    body: Inbound,
+    slot: &mut Slot,
+) -> Result<(Bytes, Option<Inbound>), Rejection> {
     match found.row.form {
         Form::Upload => Ok((Bytes::new(), Some(body))),
-        Form::SmallFile(_) => Ok((limit::read_json_body(body, SMALL_FILE).await?, None)),
+        Form::SmallFile(_) => Ok((limit::read_json_body(body, SMALL_FILE, slot).await?, None)),
         Form::Nothing => without_body(&body),
         Form::Message(_) | Form::Free | Form::Graphql if found.row.reads_query() => without_body(&body),
         Form::Message(_) | Form::Free | Form::Graphql | Form::Spans => {
-            Ok((limit::read_json_body(body, limit::JSON_BODY).await?, None))
+            Ok((limit::read_json_body(body, limit::JSON_BODY, slot).await?, None))
         }
     }
 }

@@ -83,7 +83,7 @@ pub enum Rejection {
 struct Face {
     status: StatusCode,
     code: &'static str,
-    retry_after: Option<&'static str>,
+    retry_after: Option<u64>,
 }
 
 const fn face(status: StatusCode, code: &'static str) -> Face {
@@ -91,7 +91,17 @@ const fn face(status: StatusCode, code: &'static str) -> Face {
 }
 
 /// Long enough for an MLflow that restarts; the Python client then gives up after 14 s instead of four minutes.
-const SOON: Option<&str> = Some("2");
+const SOON: Option<u64> = Some(2);
+
+fn too_much(over: &OverLimit) -> Face {
+    let (status, code) = match over {
+        OverLimit::InFlight => (StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE"),
+        OverLimit::Share(_) | OverLimit::Rate { .. } | OverLimit::Large => {
+            (StatusCode::TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED")
+        }
+    };
+    Face { status, code, retry_after: Some(over.retry_after()) }
+}
 
 impl Rejection {
     fn face(&self) -> Face {
@@ -101,7 +111,8 @@ impl Rejection {
             retry_after: SOON,
         };
         match self {
-            Self::OverLimit(_) | Self::Journal(_) => unavailable,
+            Self::OverLimit(over) | Self::Body(BodyError::NoRoom(over)) => too_much(over),
+            Self::Journal(_) => unavailable,
             Self::Unauthenticated(_) => face(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Misread(Misread::NoRoute(_)) => face(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
             Self::Misread(Misread::CrossSite | Misread::Preflight(_)) => {
@@ -125,6 +136,7 @@ impl Rejection {
                 | FactError::Unsettled,
             ) => unavailable,
             Self::Upstream(error) | Self::List(ListError::Upstream(error)) => match error {
+                UpstreamError::NoRoom(over) => too_much(over),
                 UpstreamError::NotSent(_) | UpstreamError::Unanswered(_) | UpstreamError::CutShort(_) => {
                     unavailable
                 }
@@ -230,7 +242,7 @@ impl Rejection {
             );
         }
         if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if matches!(self, Self::Body(_)) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -26,6 +26,7 @@ use body::{Progress, Sending};
 use connect::{Connector, Served};
 pub use headers::SaidAt;
 
+use crate::limit::{OverLimit, Slot};
 use crate::listen::BoxError;
 use crate::secret::without_query;
 
@@ -126,6 +127,9 @@ pub enum UpstreamError {
         /// The ceiling in bytes.
         ceiling: usize,
     },
+    /// The answer may be well, but there is no room for it now.
+    #[error(transparent)]
+    NoRoom(#[from] OverLimit),
     /// The answer's head came and its body broke off.
     #[error("mlflow's answer broke off")]
     CutShort(#[source] ReplyError),
@@ -283,15 +287,36 @@ impl Upstream {
 /// # Errors
 /// It is larger, breaks off or stalls.
 pub async fn collect(mut body: Reply, ceiling: usize) -> Result<Bytes, UpstreamError> {
-    let mut whole = bytes::BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(UpstreamError::CutShort)?.into_data() else { continue };
-        if data.len() > ceiling - whole.len() {
-            return Err(UpstreamError::ResponseTooLarge { ceiling });
-        }
+    let mut whole = BytesMut::new();
+    while let Some(data) = next_within(&mut body, ceiling - whole.len(), ceiling).await? {
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// The same, and `slot` pays for the memory: twice, because what is kept of it is written beside it.
+///
+/// # Errors
+/// As [`collect`], or it finds no room.
+pub async fn collect_held(mut body: Reply, ceiling: usize, slot: &mut Slot) -> Result<Bytes, UpstreamError> {
+    let mut whole = BytesMut::new();
+    while let Some(data) = next_within(&mut body, ceiling - whole.len(), ceiling).await? {
+        slot.hold(data.len().saturating_mul(2)).await?;
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+async fn next_within(body: &mut Reply, left: usize, ceiling: usize) -> Result<Option<Bytes>, UpstreamError> {
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(UpstreamError::CutShort)?.into_data() else { continue };
+        return if data.len() > left {
+            Err(UpstreamError::ResponseTooLarge { ceiling })
+        } else {
+            Ok(Some(data))
+        };
+    }
+    Ok(None)
 }
 
 struct Failed {
@@ -340,8 +365,12 @@ fn never_began(error: &legacy::Error) -> bool {
         .is_some_and(hyper::Error::is_canceled)
 }
 
+/// Bytes of a connection's buffer each way: a caller who does not read leaves MLflow waiting, not us holding.
+const BUFFER: usize = 32 * 1024;
+
 fn client(idle: Duration, most_idle: usize, connector: Connector) -> Client<Connector, Sending> {
     Client::builder(TokioExecutor::new())
+        .http1_max_buf_size(BUFFER)
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(idle)

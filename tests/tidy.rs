@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[&[&str]] = &[
     &["clock", "glob"],
     &["ids", "mistake", "operation", "principal", "secret"],
-    &["stall", "drain", "ready", "outbound"],
+    &["share", "stall", "drain", "ready", "outbound"],
     &["listen"],
     &["limit"],
     &["authn"],
@@ -41,6 +41,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls", &["listen", "outbound", "upstream"]),
     ("tokio_rustls", &["listen", "outbound", "upstream"]),
     ("hyper_rustls", &["listen", "outbound", "upstream"]),
+    ("governor", &["limit"]),
     ("notify", &["authz"]),
     ("graphql_parser", &["route"]),
     ("clap", &["cli"]),

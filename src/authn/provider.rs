@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::Uri;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -26,6 +27,7 @@ const REFRESH_MS: i64 = 300_000;
 const REFRESH_RETRY_MS: i64 = 30_000;
 const FIRST_RETRY_MS: i64 = 1_000;
 const UNKNOWN_KEY_MS: i64 = 30_000;
+const MOST_WAITING: usize = 256;
 
 /// One provider's keys.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ pub(super) struct Provider {
     keys: ArcSwapOption<KeySet>,
     plan: Mutex<Plan>,
     tasks: TaskTracker,
+    waiting: Semaphore,
 }
 
 /// When what was last done, in milliseconds of the wall clock.
@@ -89,6 +92,7 @@ impl Provider {
             keys: ArcSwapOption::empty(),
             plan: Mutex::default(),
             tasks: TaskTracker::new(),
+            waiting: Semaphore::new(MOST_WAITING),
         })
     }
 
@@ -106,7 +110,8 @@ impl Provider {
             Some(decided) => return decided,
             None => Reason::First,
         };
-        if let Some(under_way) = self.fetch_if_due(reason) {
+        // Nobody knows yet who they are: strangers may not take every place of a request while a fetch is under way.
+        if let (Some(under_way), Ok(_place)) = (self.fetch_if_due(reason), self.waiting.try_acquire()) {
             under_way.cancelled().await;
         }
         self.keys.load_full().ok_or(Unauthenticated::NoKeys)?.find(header)

@@ -78,4 +78,49 @@ pub enum Unauthenticated {
     /// The issuer's `users` patterns do not cover the user.
     #[error("token's issuer may not vouch for this user")]
     NotVouchedFor,
+    /// More tokens of the caller's network failed than are looked at, and this one is not known.
+    #[error(
+        "too many tokens from your address did not hold; one that is not known here has to wait a moment"
+    )]
+    TooMany,
+}
+
+impl Unauthenticated {
+    /// Whether the token cannot be from any issuer as things are: what a stranger would send who guesses.
+    pub(super) fn is_strange(&self) -> bool {
+        match self {
+            Self::NotAToken
+            | Self::Critical
+            | Self::Type
+            | Self::Algorithm
+            | Self::AmbiguousKey
+            | Self::Signature
+            | Self::Issuer => true,
+            Self::Missing
+            | Self::Doubled
+            | Self::Unreadable
+            | Self::Scheme
+            | Self::Empty
+            | Self::TooLong
+            | Self::UnknownKey
+            | Self::NoKeys
+            | Self::Audience
+            | Self::NoClaim(_)
+            | Self::Claim { .. }
+            | Self::Expired(_)
+            | Self::NotYet(_)
+            | Self::IssuedLater(_)
+            | Self::NotVouchedFor
+            | Self::TooMany => false,
+        }
+    }
+
+    /// Whether it will be the same tomorrow, under the same keys.
+    pub(super) fn lasts(&self) -> bool {
+        let of_claims = matches!(
+            self,
+            Self::Audience | Self::NoClaim(_) | Self::Claim { .. } | Self::Expired(_) | Self::NotVouchedFor
+        );
+        of_claims || self.is_strange()
+    }
 }

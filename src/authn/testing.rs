@@ -174,7 +174,7 @@ pub(super) fn gate_of_keys(keys: &Value) -> (Authenticator, tempfile::NamedTempF
 pub(super) async fn identify(gate: &Authenticator, token: &str) -> Result<Arc<Principal>, Unauthenticated> {
     let mut headers = http::HeaderMap::new();
     headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-    gate.identify(&headers).await
+    gate.identify(&headers, std::net::Ipv4Addr::LOCALHOST.into()).await
 }
 
 /// What the provider does with a request.

@@ -278,6 +278,73 @@ fn a_refused_token_is_not_remembered() {
 }
 
 #[test]
+fn a_storm_of_tokens_that_fail_is_cut_short_and_leaves_whoever_is_known_alone() {
+    let (gate, clock) = gate(vec![issuer(secret())]);
+    let signed = |user: &str| Signer::hs256().token(None, &claims(json!({ "user_id": user })));
+    let (known, new) = (signed("known"), signed("new"));
+    let forged = |number: usize| {
+        let token = signed(&number.to_string());
+        let (message, _) = token.rsplit_once('.').unwrap();
+        format!("{message}.{}", "A".repeat(43))
+    };
+    let ask = |from: [u8; 4], token: &str| {
+        let headers = [(http::header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())];
+        run(gate.identify(&HeaderMap::from_iter(headers), from.into())).map(drop)
+    };
+    let (here, elsewhere) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    ask(here, &known).unwrap();
+    for _ in 0..1_000 {
+        assert_eq!(ask(here, &forged(0)), Err(No::Signature), "one token again and again is one failure");
+    }
+    let outcomes: Vec<_> = (0..700).map(|number| ask(here, &forged(number)).unwrap_err()).collect();
+    assert_eq!(outcomes.iter().filter(|why| **why == No::Signature).count(), 500);
+    assert_eq!(outcomes.last(), Some(&No::TooMany));
+    assert_eq!(ask(here, &new), Err(No::TooMany));
+    ask(here, &known).unwrap();
+    ask(elsewhere, &new).unwrap();
+    clock.advance(1);
+    let third = signed("third");
+    ask(here, &third).unwrap();
+
+    for second in 0..120 {
+        (0..60).for_each(|number| drop(ask(here, &forged(1_000 + second * 60 + number))));
+        clock.advance(1);
+    }
+    assert_eq!(ask(here, &forged(99_999)), Err(No::Signature));
+    for number in 0..100 {
+        drop(ask(here, &forged(20_000 + number)));
+    }
+    assert_eq!(ask(here, &forged(99_998)), Err(No::TooMany));
+    ask(here, &known).expect("it held before; that it has to be verified anew is not its fault");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_all_the_time_is_told_so_later() {
+    let (gate, clock) = gate(vec![issuer(secret())]);
+    let waits = async |from: [u8; 4]| {
+        let begun = tokio::time::Instant::now();
+        gate.hold_back(from.into()).await;
+        !begun.elapsed().is_zero()
+    };
+    for _ in 0..4_999 {
+        assert!(!waits([10, 0, 0, 1]).await);
+    }
+    assert!(waits([10, 0, 0, 1]).await && !waits([10, 0, 0, 2]).await);
+    clock.advance(1);
+    assert!(!waits([10, 0, 0, 1]).await);
+}
+
+#[test]
+fn a_refusal_that_time_can_change_is_not_remembered() {
+    let (gate, clock) = gate(vec![issuer(secret())]);
+    let short = Signer::hs256().token(None, &claims(json!({"exp": NOW + 20})));
+    clock.advance(60);
+    assert!(matches!(run(identify(&gate, &short)), Err(No::Expired(_))));
+    clock.advance(-50);
+    assert!(run(identify(&gate, &short)).is_ok(), "the clock was set back");
+}
+
+#[test]
 fn what_is_issued_is_let_in_and_expires() {
     let (gate, clock) = gate(vec![IssuerSettings {
         audience: Some("mlflow".into()),
@@ -339,7 +406,7 @@ proptest! {
         let value = [scheme.as_bytes(), &bytes].concat();
         if let Ok(value) = http::HeaderValue::from_bytes(&value) {
             let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
-            prop_assert!(run(gate.identify(&headers)).is_err());
+            prop_assert!(run(gate.identify(&headers, std::net::Ipv4Addr::LOCALHOST.into())).is_err());
         }
     }
 

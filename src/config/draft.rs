@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub(super) require_model_access: Option<bool>,
     pub(super) mode: Option<Mode>,
     pub(super) presigned: Option<bool>,
+    pub(super) requests_per_second: Option<u32>,
+    pub(super) burst: Option<u32>,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) admin_listen: Option<SocketAddr>,
 }

@@ -64,6 +64,7 @@ pub(super) fn take(key: &Key, found: &Found<'_>, draft: &mut IssuerDraft) -> Res
         Slot::Text(_)
         | Slot::Texts(_)
         | Slot::Flag(_)
+        | Slot::Count(_)
         | Slot::Issuers
         | Slot::LaterText(_)
         | Slot::LaterCount => Ok(()),

@@ -19,6 +19,7 @@ pub(super) enum Slot {
     Text(fn(&mut Draft, &str) -> Understood),
     Texts(fn(&mut Draft, Vec<String>) -> Understood),
     Flag(fn(&mut Draft, bool)),
+    Count(fn(&mut Draft, u32) -> Understood),
     /// Of the plain `auth.` keys and of each `[[auth.issuers]]`.
     IssuerText(fn(&mut IssuerDraft, &str) -> Understood),
     IssuerTexts(fn(&mut IssuerDraft, Vec<String>) -> Understood),
@@ -52,7 +53,7 @@ impl Key {
             Slot::Flag(_) => "boolean",
             Slot::Texts(_) | Slot::IssuerTexts(_) => "list of strings",
             Slot::Issuers => "list of tables",
-            Slot::LaterCount => "number",
+            Slot::Count(_) | Slot::LaterCount => "number",
         }
     }
 
@@ -63,6 +64,7 @@ impl Key {
             Slot::Text(_)
             | Slot::Texts(_)
             | Slot::Flag(_)
+            | Slot::Count(_)
             | Slot::IssuerText(_)
             | Slot::IssuerTexts(_)
             | Slot::Issuers => true,
@@ -302,8 +304,21 @@ static KEYS: &[Key] = &[
         Slot::LaterText(|text| values::word(text, &["enforce", "warn", "off"])),
         "house rules: enforce, warn (recorded, not refused) or off; access control is never off",
     ),
-    key("limits.requests_per_second", Some("200"), Slot::LaterCount, "per principal; 0 turns the limit off"),
-    key("limits.burst", Some("400"), Slot::LaterCount, "how many may come at once"),
+    key(
+        "limits.requests_per_second",
+        Some("200"),
+        Slot::Count(|draft, count| {
+            draft.requests_per_second = Some(count);
+            Ok(())
+        }),
+        "per principal; 0 turns the limit off",
+    ),
+    key(
+        "limits.burst",
+        Some("400"),
+        Slot::Count(|draft, count| values::at_least_one(count).map(|count| draft.burst = Some(count))),
+        "how many may come at once",
+    ),
     key(
         "state.url",
         Some("sqlite://sekisho.db"),

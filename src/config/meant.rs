@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::draft::{Draft, IssuerDraft, Place};
 use super::keys::{Key, Slot, keys};
 use super::written::{Found, Set, Source};
-use super::{Auth, Config, Issuer, Server, Tls, Upstream, issuers};
+use super::{Auth, Config, Issuer, Limits, Server, Tls, Upstream, issuers};
 use crate::mistake::Mistake;
 
 /// The configuration, if every key could be understood, and what is wrong.
@@ -53,6 +53,7 @@ fn take(key: &Key, found: &Found<'_>, draft: &mut Draft) -> Result<(), String> {
             put(draft, found.flag()?);
             Ok(())
         }
+        Slot::Count(put) => put(draft, found.count()?),
         Slot::LaterText(check) => check(found.text()?),
         Slot::LaterCount => found.count().map(|_| ()),
         Slot::IssuerText(_) | Slot::IssuerTexts(_) | Slot::Issuers => Ok(()),
@@ -128,6 +129,7 @@ fn complete(draft: Draft, issuers: Vec<Issuer>, not_in_force: Vec<&'static str>)
             require_model_access: draft.require_model_access?,
             mode: draft.mode?,
         },
+        limits: Limits { requests_per_second: draft.requests_per_second?, burst: draft.burst? },
         policies_dir: draft.policies_dir?,
         presigned: draft.presigned?,
         admin_listen: draft.admin_listen?,

@@ -47,7 +47,11 @@ impl Config {
             presigned: self.presigned,
             read_versions_at_start: true,
             origins: Origins::new(self.server.cors_origins),
-            limits: limit::Settings::default(),
+            limits: limit::Settings {
+                requests_per_second: self.limits.requests_per_second,
+                burst: self.limits.burst,
+                ..limit::Settings::default()
+            },
             grace: GRACE,
         }
     }

@@ -74,6 +74,9 @@ fn every_key_of_the_file_is_obeyed() {
         model_access_claim = "m"
         require_model_access = false
         mode = "observe"
+        [limits]
+        requests_per_second = 0
+        burst = 9
         "#,
         &[],
     );
@@ -85,7 +88,8 @@ fn every_key_of_the_file_is_obeyed() {
          JwksUrl(Url { scheme: http, cannot_be_a_base: false, username: , password: None, host: \
          Some(Ipv6(::1)), port: Some(9), path: /keys, query: None, fragment: None }), users: [*@a.com, bob], \
          roles: [ci] }], user_claim: u, role_claim: realm_access.roles, model_access_claim: m, \
-         require_model_access: false, mode: Observe }, policies_dir: p, presigned: true, admin_listen: 127.0.0.1:0, not_in_force: [] }"
+         require_model_access: false, mode: Observe }, limits: Limits { requests_per_second: 0, burst: 9 }, \
+         policies_dir: p, presigned: true, admin_listen: 127.0.0.1:0, not_in_force: [] }"
     );
 }
 
@@ -248,6 +252,7 @@ fn the_environment_overrides_the_file() {
         ("SEKISHO_X__Y", "x", "sets no key that is known"),
         ("SEKISHO_SERVER__LISTEN", "", "is empty"),
         ("SEKISHO_SERVER__LISTEN", "\u{fffd}", "is not UTF-8"),
+        ("SEKISHO_LIMITS__BURST", "0", "must be at least 1"),
         ("SEKISHO_LIMITS__BURST", "many", "expected a whole number from 0 to 4294967295, found `many`"),
         ("SEKISHO_AUTH__REQUIRE_MODEL_ACCESS", "yes", "expected `true` or `false`, found `yes`"),
         (

@@ -146,6 +146,10 @@ pub(super) fn store(text: &str) -> Result<(), String> {
     Err("must be `sqlite://FILE` or `postgres://…`".to_owned())
 }
 
+pub(super) fn at_least_one(count: u32) -> Result<u32, String> {
+    if count == 0 { Err("must be at least 1".to_owned()) } else { Ok(count) }
+}
+
 /// Refuses a word that is not in the list.
 pub(super) fn word(text: &str, known: &[&str]) -> Result<(), String> {
     if known.contains(&text) { Ok(()) } else { Err(not_one_of(text, known)) }

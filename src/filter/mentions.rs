@@ -15,23 +15,54 @@ const KEYS: [&str; 2] = ["mlflow.modelVersions", "mlflow.linkedPrompts"];
 /// What of each key is looked for before anything is taken apart. MLflow writes plain ASCII without escapes.
 const WORDS: [&str; 2] = ["modelVersions", "linkedPrompts"];
 
-/// Leaves what may not be seen out of every such list, wherever it is in the answer. An answer without any, and whatever part
-/// has none, keeps its bytes.
+/// Leaves what may not be seen out of every such list, wherever it is in the answer, and the list where nothing of it is
+/// left: so it looks as if it had never been. Texts and numbers keep their bytes; blanks between them go from every answer,
+/// for MLflow's layout would tell which one was cut.
 pub fn mentions(body: &[u8], seen: Seen<'_>) -> Result<Bytes, Unreadable> {
-    if std::str::from_utf8(body).is_ok_and(|text| !has_any(text)) {
-        return Ok(Bytes::copy_from_slice(body));
+    cut(body, seen, true)
+}
+
+/// The same in a GraphQL answer, where a list that is empty stays.
+pub(super) fn mentions_in_graphql(body: &[u8], seen: Seen<'_>) -> Result<Bytes, Unreadable> {
+    cut(body, seen, false)
+}
+
+fn cut(body: &[u8], seen: Seen<'_>, leaves_out_empty: bool) -> Result<Bytes, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| JsonError::Encoding)?;
+    if !has_any(text) {
+        return Ok(compact(text).into());
     }
     let Some(answer) = Raw::of_body(body)? else { return Ok(Bytes::new()) };
     let mut out = String::with_capacity(body.len());
-    walk(&mut out, answer, seen, DEEPEST)?;
-    Ok(out.into())
+    walk(&mut out, answer, seen, DEEPEST, leaves_out_empty)?;
+    Ok(compact(&out).into())
+}
+
+/// The same JSON without blanks between its parts.
+fn compact(text: &str) -> String {
+    let (mut within, mut escaped) = (false, false);
+    let keeps = |letter: &char| {
+        if within {
+            (within, escaped) = (escaped || *letter != '"', !escaped && *letter == '\\');
+            return true;
+        }
+        within = *letter == '"';
+        !matches!(letter, ' ' | '\t' | '\n' | '\r')
+    };
+    text.chars().filter(keeps).collect()
 }
 
 fn has_any(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word))
 }
 
-fn walk(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Result<(), JsonError> {
+fn walk(
+    out: &mut String,
+    value: Raw<'_>,
+    seen: Seen<'_>,
+    depth: usize,
+    leaves_out_empty: bool,
+) -> Result<(), JsonError> {
     if !has_any(value.written()) {
         return as_written(out, value);
     }
@@ -43,18 +74,65 @@ fn walk(out: &mut String, value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Resul
             let keyed = members
                 .iter()
                 .any(|(name, value)| name == "key" && value.text().is_ok_and(|key| is_key(&key)));
-            let members = members.into_iter().map(|(name, value)| (name.clone(), (name, value)));
-            json::write_object(out, members, |out, (name, value)| {
+            let mut kept = Vec::new();
+            for (name, value) in members {
+                let gone = is_key(&name) && nothing_left(value, seen, deeper);
+                if !(gone || leaves_out_empty && all_gone(value, seen, deeper)?) {
+                    kept.push((name.clone(), (name, value)));
+                }
+            }
+            json::write_object(out, kept, |out, (name, value)| {
                 if is_key(&name) || (keyed && name == "value") {
                     list(out, value, seen, deeper)
                 } else {
-                    walk(out, value, seen, deeper)
+                    walk(out, value, seen, deeper, leaves_out_empty)
                 }
             })
         }
-        Shape::List => json::write_list(out, value.items()?, |out, item| walk(out, item, seen, deeper)),
+        Shape::List => {
+            let mut kept = Vec::new();
+            for item in value.items()? {
+                if !is_gone(item, seen, deeper)? {
+                    kept.push(item);
+                }
+            }
+            json::write_list(out, kept, |out, item| walk(out, item, seen, deeper, leaves_out_empty))
+        }
         Shape::Null | Shape::Bool | Shape::Number | Shape::Text => as_written(out, value),
     }
+}
+
+/// Whether a list, written as text, had something and has nothing that may be seen.
+fn nothing_left(value: Raw<'_>, seen: Seen<'_>, depth: usize) -> bool {
+    value.text().is_ok_and(|text| {
+        let left = inside(&text, seen, depth);
+        left != text && left.trim_matches('"') == "[]"
+    })
+}
+
+/// Whether an item is a tag of which nothing is left.
+fn is_gone(item: Raw<'_>, seen: Seen<'_>, depth: usize) -> Result<bool, JsonError> {
+    if item.shape() != Shape::Object || !has_any(item.written()) {
+        return Ok(false);
+    }
+    let members = item.members()?;
+    let text = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
+    let keyed = text("key").and_then(|key| key.text().ok()).is_some_and(|key| KEYS.contains(&&*key));
+    Ok(keyed && text("value").is_some_and(|value| nothing_left(value, seen, depth)))
+}
+
+/// Whether a member is a list of tags of which none is left: MLflow leaves out lists that are empty.
+fn all_gone(value: Raw<'_>, seen: Seen<'_>, depth: usize) -> Result<bool, JsonError> {
+    if value.shape() != Shape::List || !has_any(value.written()) {
+        return Ok(false);
+    }
+    let items = value.items()?;
+    for item in &items {
+        if !is_gone(*item, seen, depth)? {
+            return Ok(false);
+        }
+    }
+    Ok(!items.is_empty())
 }
 
 /// The value under one of the keys: text in a tag; in a span, text in text, or values in objects that say their kind
@@ -176,7 +254,10 @@ mod tests {
                 (r#"[["victim"]]"#, "[]"),
                 (r#"[{"name":"mine","name":"victim"}]"#, "[]"),
             ] {
-                check(&body(list), &body(expected));
+                let gone = r#"{"models":[{"info":{"tags":[{"key":"a","value":"b"}]},"n":1.50}]}"#;
+                let nothing = expected.trim_matches('"') == "[]";
+                let expected = if nothing { gone.to_owned() } else { body(expected) };
+                check(&body(list), &expected);
             }
         }
     }
@@ -208,11 +289,32 @@ mod tests {
         let two = pairs("mine").replace("version", "name");
         check(&form(&[two, r#"{"kvlist_value":{"values":[]}}"#.to_owned(), "{}".to_owned()]), &form(&[]));
         let plain = r#"{"attributes":{"mlflow.linkedPrompts":@}}"#;
-        check(&plain.replace('@', BOTH), &plain.replace('@', KEPT));
+        check(&plain.replace('@', BOTH), &plain.replace('@', &compact(KEPT)));
     }
 
     #[test]
-    fn whatever_names_nothing_keeps_its_bytes() {
+    fn a_list_of_which_nothing_is_left_looks_as_if_it_had_never_been() {
+        let hidden = r#""[{\"name\": \"victim\"}]""#;
+        for (with, without) in [
+            (r#"{"info":{"tags":[{"key":"mlflow.modelVersions","value":@}],"a":1}}"#, r#"{"info":{"a":1}}"#),
+            (r#"{"tags":{"mlflow.linkedPrompts":@,"a":"b"}}"#, r#"{"tags":{"a":"b"}}"#),
+            (
+                r#"{"tags": [ {"value":@, "key":"mlflow.linkedPrompts"},
+                {"key":"k"} ] }"#,
+                r#"{"tags":[{"key":"k"}]}"#,
+            ),
+            (r#"{"tags":[]}"#, r#"{"tags":[]}"#),
+        ] {
+            check(&with.replace('@', hidden), without);
+        }
+        let graphql = |text: &str| mentions_in_graphql(text.as_bytes(), &mine).expect("a sound answer");
+        let run = r#"{"data":{"tags":[{"key":"mlflow.linkedPrompts","value":@}]}}"#;
+        assert_eq!(graphql(&run.replace('@', hidden)), r#"{"data":{"tags":[]}}"#);
+        assert_eq!(graphql(r#"{"data":{"tags":[]}}"#), r#"{"data":{"tags":[]}}"#);
+    }
+
+    #[test]
+    fn whatever_names_nothing_keeps_all_but_its_blanks() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
         check(&deep, &deep);
         let beside = format!(
@@ -221,7 +323,7 @@ mod tests {
             "]".repeat(100)
         );
         check(&beside, &beside);
-        check("{ \"a\" : 1.0 }", "{ \"a\" : 1.0 }");
+        check("{ \"a b\" : 1.0,\n \"c\\\" d\\\\\" : [ ] }", "{\"a b\":1.0,\"c\\\" d\\\\\":[]}");
         check("", "");
     }
 

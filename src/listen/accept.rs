@@ -56,7 +56,7 @@ impl Listener {
             chores.spawn(async move { tls.follow(every).await });
         }
         let places = Places::new(self.ceilings.connections, self.ceilings.connections_per_peer);
-        let door = Arc::new(Door { handler, tls: self.tls, ceilings: self.ceilings });
+        let door = Arc::new(Door::new(handler, self.tls, self.ceilings));
         let mut connections = JoinSet::new();
         welcome(&self.listener, &places, &door, &drain, &mut connections).await;
         drop(self.listener);

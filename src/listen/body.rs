@@ -78,6 +78,9 @@ impl Body for Inbound {
     ) -> Poll<Option<Result<Frame<Bytes>, InboundError>>> {
         let this = &mut *self;
         this.body.poll_piece(cx).map(|piece| {
+            if let Some(Ok(data)) = &piece {
+                this.activity.note_moved(data.data_ref().map_or(0, Bytes::len));
+            }
             piece.map(|piece| {
                 piece.map_err(|stopped| match stopped {
                     Stopped::Broken(error) => InboundError::Broken(error),
@@ -112,12 +115,12 @@ impl Drop for Inbound {
 pub(super) struct Departing {
     body: Outbound,
     flow: Option<Arc<Flow>>,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl Departing {
     pub(super) fn new(body: Outbound, in_flight: InFlight, flow: Option<Arc<Flow>>) -> Self {
-        Self { body, flow, _in_flight: in_flight }
+        Self { body, flow, in_flight }
     }
 }
 
@@ -131,6 +134,9 @@ impl Body for Departing {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            this.in_flight.note_moved(frame.data_ref().map_or(0, Bytes::len));
+        }
         if let Some(flow) = &this.flow {
             match &polled {
                 Poll::Ready(Some(_)) => flow.owe(),

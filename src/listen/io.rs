@@ -27,6 +27,9 @@ pub(super) struct Timed<S> {
     activity: Arc<Activity>,
     head: Option<HeadTimer>,
     writing: Patience,
+    unsent: bool,
+    heard: u64,
+    breathing: bool,
     lingering: Option<Pin<Box<Sleep>>>,
     shut: bool,
 }
@@ -51,17 +54,44 @@ impl<S> Timed<S> {
     ) -> Self {
         let head = head.map(|allowed| HeadTimer { allowed, seen: 0, until: None, alarm: None });
         let writing = Patience::new(write_stall, FLOOR);
-        Self { socket, first, activity, head, writing, lingering: None, shut: false }
+        Self {
+            socket,
+            first,
+            activity,
+            head,
+            writing,
+            unsent: false,
+            heard: 0,
+            breathing: false,
+            lingering: None,
+            shut: false,
+        }
+    }
+
+    /// The socket, and what was read from it and not yet taken.
+    pub(super) fn into_parts(self) -> (S, Bytes) {
+        (self.socket, self.first)
+    }
+
+    fn note_unsent(&mut self, unsent: bool) {
+        if self.unsent != unsent {
+            self.unsent = unsent;
+            self.activity.note_unsent(unsent);
+        }
     }
 
     fn written(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match wrote {
             Poll::Ready(Ok(bytes)) => {
+                self.note_unsent(false);
                 self.writing.moved(bytes);
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => self.writing.poll_spent(cx).map(|()| Err(ErrorKind::TimedOut.into())),
+            Poll::Pending => {
+                self.note_unsent(true);
+                self.writing.poll_spent(cx).map(|()| Err(ErrorKind::TimedOut.into()))
+            }
         }
     }
 }
@@ -95,6 +125,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.breathing {
+            this.breathing = false;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let read = if this.first.is_empty() {
             Pin::new(&mut this.socket).poll_read(cx, buf)?
@@ -103,7 +138,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
             buf.put_slice(&this.first.split_to(fits));
             Poll::Ready(())
         };
-        let Some(head) = &mut this.head else { return read.map(Ok) };
+        let Some(head) = &mut this.head else {
+            this.heard = this.heard.saturating_add((buf.filled().len() - before) as u64);
+            // Frames that ask for nothing are answered within one turn of the task: others' turns come between.
+            this.breathing = read.is_ready() && !this.activity.requests().1;
+            if this.activity.is_abused(this.heard) {
+                return Poll::Ready(Err(io::Error::new(ErrorKind::QuotaExceeded, "it asks for nothing")));
+            }
+            return read.map(Ok);
+        };
         let requests = this.activity.requests();
         if read.is_pending() {
             return head.poll_spent(cx, requests).map(|()| Err(ErrorKind::TimedOut.into()));

@@ -1,44 +1,37 @@
 //! Places for connections: so many in total, so many for one peer.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::share::{Share, Shares};
 
 /// All places of a listener.
 #[derive(Debug)]
 pub(super) struct Places {
     all: Arc<Semaphore>,
-    peers: Arc<Peers>,
+    peers: Arc<Shares<IpAddr>>,
 }
 
 /// A place that no peer has taken yet.
 #[derive(Debug)]
 pub(super) struct AnyPlace {
     permit: OwnedSemaphorePermit,
-    peers: Arc<Peers>,
+    peers: Arc<Shares<IpAddr>>,
 }
 
 /// A peer's place, free again when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    peers: Arc<Peers>,
-    peer: IpAddr,
-}
-
-#[derive(Debug)]
-struct Peers {
-    each: usize,
-    taken: Mutex<HashMap<IpAddr, usize>>,
+    _share: Share<IpAddr>,
 }
 
 impl Places {
     pub(super) fn new(all: usize, each: usize) -> Self {
         let all = Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS)));
-        Self { all, peers: Arc::new(Peers { each, taken: Mutex::default() }) }
+        Self { all, peers: Shares::new(each) }
     }
 
     /// Waits for a place.
@@ -49,38 +42,24 @@ impl Places {
             Err(_) => std::future::pending().await,
         }
     }
+
+    /// A place, if one is free and `peer` has not its share.
+    pub(super) fn at_once(&self, peer: IpAddr) -> Option<Place> {
+        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        AnyPlace { permit, peers: Arc::clone(&self.peers) }.of(peer)
+    }
 }
 
 impl AnyPlace {
     /// Gives the place to `peer`, unless it has its share.
     pub(super) fn of(self, peer: IpAddr) -> Option<Place> {
-        let peer = one_peer(peer);
-        {
-            let mut taken = self.peers.taken.lock();
-            let count = taken.entry(peer).or_default();
-            if *count >= self.peers.each {
-                return None;
-            }
-            *count += 1;
-        }
-        Some(Place { _permit: self.permit, peers: self.peers, peer })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.peers.taken.lock();
-        if let Some(count) = taken.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.peer);
-            }
-        }
+        let share = self.peers.take(one_peer(peer), 1)?;
+        Some(Place { _permit: self.permit, _share: share })
     }
 }
 
 /// An IPv6 host has a whole /64 to connect from (RFC 4291 section 2.5.4), so that is one peer.
-fn one_peer(addr: IpAddr) -> IpAddr {
+pub(super) fn one_peer(addr: IpAddr) -> IpAddr {
     match addr.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
@@ -112,8 +91,8 @@ mod tests {
         assert!(places.any().await.of(ada).is_none());
         let second = places.any().await.of(bob).unwrap();
         assert_eq!(places.all.available_permits(), 0);
+        assert!(places.at_once(bob).is_none());
         drop((first, second));
         assert_eq!(places.all.available_permits(), 2);
-        assert!(places.peers.taken.lock().is_empty(), "peers that have left are remembered for ever");
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
+use crate::limit::Slot;
 use crate::upstream::{self, Order, OrderBody, Upstream, UpstreamError};
 
 use super::page::Page;
@@ -20,7 +21,7 @@ const MOST_ROWS: u64 = 1_000;
 const STEPS: u64 = 4;
 
 /// The most of one answer of MLflow's.
-const ANSWER: usize = 64 * 1024 * 1024;
+const ANSWER: usize = 16 * 1024 * 1024;
 
 /// How a walk ended.
 pub(super) enum Ended {
@@ -35,6 +36,9 @@ pub(super) struct Walk<'a> {
     search: &'a Search<'a>,
     headers: HeaderMap,
     heard: &'a mut Option<StatusCode>,
+    /// Accounts for MLflow's answers, one after the other, beside what the request holds already.
+    slot: &'a mut Slot,
+    held: usize,
     place: Place,
     calls: u32,
     /// How many rows are asked for at once: fewer once an answer was too large.
@@ -59,10 +63,26 @@ impl<'a> Walk<'a> {
         headers: HeaderMap,
         place: Place,
         heard: &'a mut Option<StatusCode>,
+        slot: &'a mut Slot,
     ) -> Self {
+        let held = slot.held();
         let (calls, passed, shown, last) = (0, 0, 0, 0);
         let (most, fruitless) = (MOST_ROWS, false);
-        Self { mlflow, search, headers, heard, place, calls, most, passed, shown, last, fruitless }
+        Self {
+            mlflow,
+            search,
+            headers,
+            heard,
+            slot,
+            held,
+            place,
+            calls,
+            most,
+            passed,
+            shown,
+            last,
+            fruitless,
+        }
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -200,7 +220,8 @@ impl<'a> Walk<'a> {
         };
         let (parts, body) = self.mlflow.send(order).await?.into_parts();
         *self.heard = Some(parts.status);
-        let body = upstream::collect(body, ANSWER).await?;
+        self.slot.keep_only(self.held);
+        let body = upstream::collect_held(body, ANSWER, self.slot).await?;
         match parts.status {
             StatusCode::OK => Ok(Heard::Rows(rows::read(&body, self.search.list, from)?)),
             status if status.is_client_error() || status.is_server_error() => {

@@ -8,6 +8,7 @@ use crate::audit::Trail;
 use crate::authz::Permit;
 use crate::filter::{self, Seen, Unreadable};
 use crate::ids::{RequestId, X_REQUEST_ID};
+use crate::limit::Slot;
 use crate::listen::{Outbound, boxed, empty, full};
 use crate::operation::{Object, Permission};
 use crate::principal::Principal;
@@ -23,6 +24,7 @@ pub(super) async fn filtered(
     operation: &Operation,
     permit: &Permit,
     ceiling: usize,
+    slot: &mut Slot,
 ) -> Result<Response<Outbound>, Rejection> {
     let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
     let (mut parts, body) = response.into_parts();
@@ -45,7 +47,7 @@ pub(super) async fn filtered(
         // Part of an answer cannot be filtered; it was not asked for.
         return Err(Unreadable::from(JsonError::NotAnObject).into());
     }
-    let body = upstream::collect(body, ceiling).await?;
+    let body = upstream::collect_held(body, ceiling, slot).await?;
     let kept = keep(&body, &seen)?;
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::ETAG);

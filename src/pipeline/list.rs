@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::authz::Permit;
+use crate::limit::Slot;
 use crate::lists::{List, Query, Search};
 use crate::operation::{Object, Permission};
 use crate::reject::Rejection;
@@ -23,6 +24,7 @@ impl Gate {
         permit: &Permit,
         order: Order,
         heard: &mut Option<StatusCode>,
+        slot: &mut Slot,
     ) -> Result<Response<Bytes>, Rejection> {
         let nothing = Message::default();
         let message = operation.message().unwrap_or(&nothing);
@@ -44,6 +46,6 @@ impl Gate {
             named: permit.named_models(),
             sees_all: permit.covers(Permission::Admin, &Object::Server),
         };
-        Ok(self.lists.page(&self.mlflow, &search, order.headers, heard).await?)
+        Ok(self.lists.page(&self.mlflow, &search, order.headers, heard, slot).await?)
     }
 }

@@ -20,7 +20,7 @@ use crate::upstream::{self, Order, OrderBody, Reply, UpstreamError};
 use super::{Gate, Passed, answer};
 
 /// The most of an answer that is kept in memory to be filtered, or to be held for a caller who may have gone.
-const ANSWER: usize = 64 * 1024 * 1024;
+const ANSWER: usize = 16 * 1024 * 1024;
 
 impl Gate {
     pub(super) async fn perform(self: Arc<Self>, passed: Passed, trail: Trail) -> Response<Outbound> {
@@ -44,21 +44,21 @@ impl Gate {
     async fn read(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let head = passed.operation.found.head;
         let graphql = answer::root_of(&passed.operation);
-        let Passed { slot, operation, permit, parts, stream, peer, .. } = passed;
+        let Passed { mut slot, operation, permit, parts, stream, peer, .. } = passed;
         let mut order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         answer::ask_for_the_whole(&mut order.headers, &operation);
         let row = operation.found.row;
         let answered = match List::of(row.answer) {
             Some(list) => {
                 let mut heard = None;
-                let page = self.page(list, &operation, &permit, order, &mut heard).await;
+                let page = self.page(list, &operation, &permit, order, &mut heard, &mut slot).await;
                 heard.into_iter().for_each(|status| trail.note_upstream(status));
                 page.map(|response| response.map(full))
             }
             None => match self.mlflow.send(order).await {
                 Ok(response) => {
                     trail.note_upstream(response.status());
-                    answer::filtered(response, &operation, &permit, ANSWER).await
+                    answer::filtered(response, &operation, &permit, ANSWER, &mut slot).await
                 }
                 Err(error) => Err(error.into()),
             },
@@ -80,7 +80,7 @@ impl Gate {
 
     /// From here on the caller may go: the write ends, and is told about.
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
-        let Passed { slot, operation, permit, parts, stream, peer, holding } = passed;
+        let Passed { mut slot, operation, permit, parts, stream, peer, holding } = passed;
         let begun = self.clock.now();
         let streams = stream.is_some();
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
@@ -108,6 +108,7 @@ impl Gate {
                 if let (true, Some(message)) = (status.is_success(), operation.message()) {
                     self.ownership.heard(operation.found.row.path, message);
                 }
+                slot.hold_anyway(body.len());
                 let body = if status.is_success() {
                     parts.headers.remove(CONTENT_LENGTH);
                     full(answer::filtered_write(body, operation.found.row.answer, &permit))
@@ -179,7 +180,8 @@ fn may_have_happened(error: &UpstreamError) -> bool {
     match error {
         UpstreamError::Unanswered(_)
         | UpstreamError::ResponseTooLarge { .. }
-        | UpstreamError::CutShort(_) => true,
+        | UpstreamError::CutShort(_)
+        | UpstreamError::NoRoom(_) => true,
         UpstreamError::NotSent(_) | UpstreamError::CallerBroke(_) | UpstreamError::Unwritable(_) => false,
     }
 }

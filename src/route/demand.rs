@@ -92,7 +92,7 @@ pub(super) fn of(parts: &Parts<'_>) -> Result<Demands, Misread> {
     demands.once_each()
 }
 
-/// Objects that one request may name: each is decided, and a body of 16 MiB has room for a million and more.
+/// Objects that one request may name: each is decided, and a body has room for many thousands.
 const MOST_OBJECTS: usize = 10_000;
 
 impl Target {

@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 /// How deep arrays and objects may lie in each other.
 pub const DEEPEST: usize = 32;
 
+/// How many values one body may hold. A value of three bytes takes a hundred once it is understood.
+pub const MOST_VALUES: usize = 100_000;
+
 /// Why bytes are not JSON that everybody reads the same way.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JsonError {
@@ -31,6 +34,9 @@ pub enum JsonError {
     /// Nested deeper than [`DEEPEST`].
     #[error("the body is nested deeper than {DEEPEST} levels")]
     TooDeep,
+    /// More values than [`MOST_VALUES`].
+    #[error("the body holds more than {MOST_VALUES} values")]
+    TooMany,
     /// A number that no IEEE double can hold.
     #[error("the number `{0}` is out of range")]
     Range(String),
@@ -68,6 +74,9 @@ impl<'a> Raw<'a> {
             return Ok(None);
         }
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax(&error))?;
+        if values(text) > MOST_VALUES {
+            return Err(JsonError::TooMany);
+        }
         match Self(raw).shape() {
             Shape::Object => Ok(Some(Self(raw))),
             Shape::Null | Shape::Bool | Shape::Number | Shape::Text | Shape::List => {
@@ -134,6 +143,27 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// How many values valid JSON holds, at most: each but the first follows one of these.
+fn values(json: &str) -> usize {
+    let (mut count, mut bytes) = (1, json.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b',' | b'[' | b'{' => count += 1,
+            b'"' => {
+                while let Some(within) = bytes.next() {
+                    match within {
+                        b'"' => break,
+                        b'\\' => drop(bytes.next()),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    count
+}
+
 /// Writes `[a,b]`.
 pub fn write_list<T, E>(
     out: &mut String,
@@ -172,7 +202,8 @@ pub fn write_object<N: AsRef<str>, T, E>(
 
 /// Writes a JSON string.
 pub fn write_text(out: &mut String, text: &str) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+    // A string is always JSON.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
 /// A number that a double can hold; Python would read a larger one as infinity.
@@ -227,6 +258,24 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn values_are_counted_and_bounded() {
+        for (json, count) in [
+            ("7", 1),
+            ("[]", 2),
+            ("[1,2]", 3),
+            (r#"{"a":1,"b":[{},{"c":"d"}]}"#, 7),
+            (r#"{"a,[{":"\\,\",,[["}"#, 2),
+        ] {
+            assert_eq!(values(json), count, "{json}");
+        }
+        let bomb = |count: usize| format!(r#"{{"a":[{}]}}"#, vec!["{}"; count].join(","));
+        assert_eq!(Raw::of_body(bomb(100_000).as_bytes()).err(), Some(JsonError::TooMany));
+        assert!(Raw::of_body(bomb(49_000).as_bytes()).is_ok());
+        let text = format!(r#"{{"a":"{}"}}"#, ",".repeat(200_000));
+        assert!(Raw::of_body(text.as_bytes()).is_ok(), "what is in a string is no value");
+    }
 
     fn rewritten(body: &[u8]) -> Result<String, JsonError> {
         let mut out = String::new();

@@ -20,7 +20,7 @@ const PLACES: [&str; 3] = [
 ];
 
 /// The most that compressed spans may unpack to: as much as they might be unpacked.
-const UNPACKED: u64 = 16 * 1024 * 1024;
+const UNPACKED: u64 = 10 * 1024 * 1024;
 
 /// Reads spans in JSON or protobuf, unpacked. In protobuf a string's bytes have one spelling; JSON is written anew, so that
 /// it has one there too.
@@ -60,7 +60,7 @@ fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Misread> {
     };
     match read {
         Ok(length) if length as u64 <= UNPACKED => Ok(out.into()),
-        Ok(_) => Err(Misread::Spans("they unpack to more than 16 MiB")),
+        Ok(_) => Err(Misread::Spans("they unpack to more than 10 MiB")),
         Err(_) => Err(Misread::Spans("they cannot be unpacked")),
     }
 }
@@ -98,7 +98,7 @@ mod tests {
             map.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static(encoding));
             map
         };
-        let bomb = vec![0; 16 * 1024 * 1024 + 1];
+        let bomb = vec![0; 10 * 1024 * 1024 + 1];
         for (body, expected) in [(&b"mine"[..], true), (PLACES[0].as_bytes(), false), (&bomb, false)] {
             let (gzip, zlib) = packed(body);
             for (encoding, packed) in [("gzip", gzip), ("deflate", zlib)] {

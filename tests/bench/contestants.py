@@ -57,8 +57,9 @@ def open_field() -> Iterator[Field]:
         stub = stack.enter_context(_nginx("stub.conf", BODY=stub_body.decode()))
         before_mlflow = stack.enter_context(_nginx("proxy.conf", BEHIND=mlflow.url.removeprefix("http://")))
         before_stub = stack.enter_context(_nginx("proxy.conf", BEHIND=stub.removeprefix("http://")))
-        sekisho = stack.enter_context(Sekisho(mlflow.url, LOGS))
-        stubbed = stack.enter_context(Sekisho(stub, LOGS))
+        unlimited = {"limits": {"requests_per_second": 0}}
+        sekisho = stack.enter_context(Sekisho(mlflow.url, LOGS, settings=unlimited))
+        stubbed = stack.enter_context(Sekisho(stub, LOGS, settings=unlimited))
         contestants = (
             Contestant("mlflow", mlflow.url, body),
             Contestant("sekisho > mlflow", sekisho.url, body, _token(sekisho)),

@@ -25,6 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import disturbance as floods_beside
 import lists_cost
 from contestants import HERE, LOGS, TARGET, Contestant, Field, open_field
 from harness.sekisho import ROOT, binary
@@ -79,6 +80,9 @@ def main() -> None:
     results["decisions"] = decisions()
     say("lists")
     results["lists"] = lists_cost.measure(quick)
+    say("floods")
+    results["floods"] = floods_beside.disturbance(rounds, 2 if quick else 4, say)
+    written = (LOGS if quick else HERE) / "results.json"
     written.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
     print(f"\nwritten to {written.relative_to(ROOT)}")
@@ -232,6 +236,7 @@ def show(results: dict) -> None:
     lists_cost.show(results["lists"])
     print(f"\nmemory of sekisho: {mib(held['idle'])} idle, {mib(held['with_idle_connections'])} "
           f"with {held['idle_connections']} idle connections")  # fmt: skip
+    floods_beside.show(results["floods"])
     print(f"\n{'one decision (ns)':<34} {'rows':>8} {'first':>8} {'remembered':>11}")
     for each in results["decisions"]:
         print(f"{each['demand']:<34} {each['rows']:>8} {each['first_ns']:>8} {each['remembered_ns']:>11}")

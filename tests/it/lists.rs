@@ -147,7 +147,7 @@ async fn what_a_run_or_a_span_mentions_is_cut_and_is_never_shown_in_parts() {
     let trace = "/ajax-api/2.0/mlflow/get-trace-artifact?request_id=tr-1";
     for target in ["/api/2.0/mlflow/runs/get?run_id=r", trace] {
         check(&proxy, Ask::get(target).by(&ada()), RUN, kept).await;
-        check(&proxy, Ask::get(target).by(&ada()), spaced, spaced).await;
+        check(&proxy, Ask::get(target).by(&ada()), spaced, &spaced.replace(' ', "")).await;
         let length = RUN.len();
         let part = format!(
             "HTTP/1.1 206 Partial Content\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{RUN}"

@@ -15,6 +15,7 @@ mod draining;
 mod experiments;
 mod failures;
 mod files;
+mod floods;
 mod forwarded;
 mod frames;
 mod hangups;
