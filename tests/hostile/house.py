@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from conftest import LOGS, need_binary
 from harness.mlflow_server import MlflowServer
 from harness.rest import Answer, send_raw
 from harness.sekisho import Sekisho
+from hostile import forge
 from hostile.sow import sow, without_hidden
 from hostile.vector import HIDDEN, MARKER, Request, Twin, Vector
 
@@ -64,7 +66,6 @@ class Server:
             return answers, []
         changes = self.clean.difference(after)
         self.mlflow.restore(*self.seeded)
-        self.clean = self.mlflow.state()
         return answers, changes
 
 
@@ -116,7 +117,7 @@ class House:
         text = "\n".join(f"{name}: {value}" for name, value in answer.headers.items()).encode() + answer.body
         if MARKER.encode() in text and MARKER.encode() not in sent:
             return "the marker"
-        names = {name for name in _NAMES.findall(text) if name not in sent}
+        names = {name for name in _NAMES.findall(text) if name not in sent and name not in _plainer(sent)}
         return ", ".join(sorted(name.decode() for name in names))
 
     def told_apart(self, answers: Sequence[Answer], others: Sequence[Answer]) -> Iterator[str]:
@@ -144,6 +145,8 @@ class House:
         """That the vector does harm where nobody stands in front, or that MLflow itself refuses it as is said."""
         answers, changes = self.bare.send(vector.steps, None)
         told = [found for step, answer in zip(vector.steps, answers, strict=True) if (found := self.secrets_in(answer, step.message(self.words, None)))]
+        if vector.own:
+            changes = [line for line in changes if self.concerns_hidden(line)]
         harm = bool(changes or told)
         if not harm:
             others, _ = self.empty_bare.send(vector.steps, None)
@@ -191,6 +194,7 @@ def open_house(folder: Path) -> Iterator[House]:
         gates = [Sekisho(server.url, LOGS, settings=unlimited) for server in (behind, alone)]
         house.sekisho = gates[0]
         house.secret = (gates[0].folder / "secret").read_bytes()
+        house.words = {**house.words, **forge.words(house.secret)}
         (gates[1].folder / "secret").write_bytes(house.secret)
         for gate in gates:
             stack.enter_context(gate)
@@ -200,6 +204,12 @@ def open_house(folder: Path) -> Iterator[House]:
         house.empty = Server(alone, gates[1].url, empty, house)
         house.empty_bare = Server(alone, alone.url, empty, house)
         yield house
+
+
+def _plainer(sent: bytes) -> bytes:
+    """The request without its escapes: what it spells out may come back in plain letters."""
+    text = re.sub(rb"\\u00([0-9a-fA-F]{2})", lambda found: bytes.fromhex(found[1].decode()), sent)
+    return unquote_to_bytes(text).replace(b"+", b" ")
 
 
 def token_of(gate: Sekisho, who: str, role: str | list[str], claim: list[str]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -23,6 +23,7 @@ VICTIM = "victim_model"
 PROMPT = "hidden_prompt"
 COPY = "third_copy"
 HIDDEN = (VICTIM, PROMPT, COPY)
+TAKEN = "whoever is refused a place learns that it is taken; not by what"
 MARKER = "Kuroshio-7f3a"
 
 
@@ -34,10 +35,23 @@ class Request:
     target: str
     body: bytes | None = None
     headers: tuple[str, ...] = ()
+    version: str = "HTTP/1.1"
 
     def having(self, *headers: str) -> Request:
         """With more header lines."""
         return replace(self, headers=(*self.headers, *headers))
+
+    def at(self, target: str) -> Request:
+        """The same of another target."""
+        return replace(self, target=target)
+
+    def by(self, method: str) -> Request:
+        """The same by another method."""
+        return replace(self, method=method)
+
+    def with_field(self, name: str, value: object) -> Request:
+        """With another value of a field of its JSON."""
+        return replace(self, body=json.dumps(json.loads(self.body or b"{}") | {name: value}).encode())
 
     def has(self, name: str) -> bool:
         """Whether a header of that name is said."""
@@ -46,7 +60,7 @@ class Request:
     def message(self, words: Mapping[str, str], token: str | None) -> bytes:
         """The bytes that go onto the wire."""
         body = filled(self.body, words)
-        lines = [f"{self.method} {self.target} HTTP/1.1"]
+        lines = [f"{self.method} {self.target} {self.version}"]
         lines += [] if self.has("host") else ["Host: 127.0.0.1"]
         lines += ["Connection: close", *self.headers]
         if token is not None and not self.has("authorization"):
@@ -110,7 +124,6 @@ class Vector:
     bare_refuses: str = ""
     own: bool = False  # it may change what is the attacker's own
     told: str = ""  # why the refusal itself cannot but tell that something is there
-    traits: frozenset[str] = field(default_factory=frozenset)
 
 
 def attack(
