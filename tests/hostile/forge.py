@@ -34,7 +34,7 @@ def words(secret: bytes) -> dict[str, str]:
 
 def basics(secret: bytes, made: dict[str, str]) -> dict[str, str]:
     """HTTP Basic with a token in it, rightly in the owner's alone."""
-    owner = {"user_id": "owner@example.com", "role": "ml_engineer", "model_access": [VICTIM], "exp": int(time.time()) + 7200}
+    owner = {"user_id": "owner@example.com", "role": ["ml_engineer", "devops_engineer"], "model_access": [VICTIM], "exp": int(time.time()) + 7200}
     good = made["good"]
     spelled = {
         "basic_owner": f"any:{jwt(owner, secret)}",

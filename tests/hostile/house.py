@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -32,7 +33,7 @@ PEOPLE: dict[str, tuple[str | list[str], list[str]]] = {
     "nobody": ("nobody", ["*"]),
     "unclaimed": ("ml_engineer", []),
     "patterns": ("ml_engineer", ["mine_*", "victim_mode", "victim_model?", "victim_model2*", "VICTIM_*", "*_model_*", "victim_mode[l]", " victim_model"]),
-    "third": ("ml_engineer", ["third_copy", "mine_*"]),
+    "third": ("ml_engineer", ["a_third_copy", "mine_*"]),
     "auditor": ("auditor", []),
     "owner": (["ml_engineer", "devops_engineer"], ["victim_model", "hidden_prompt"]),
     "tester": ("ci", ["victim_model", "mine_*"]),
@@ -42,6 +43,9 @@ NOBODY = "no token"
 
 _VOLATILE = {"date", "x-request-id", "etag", "last-modified"}
 _NEW = re.compile(r"\b1[6-9]\d{11}\b|\b[0-9a-f]{32}\b|\d{4}-\d\d-\d\d[ T][\d:.]+")
+_FOLDER = re.compile(r"/\S*/mlflow-\w+")
+_READING_POST = re.compile(r"/graphql|/search|/get-latest-versions")
+_TOKEN = re.compile(r'("next_page_token": ?)"([^"]*)"')
 _NAMES = re.compile("|".join(rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])" for name in HIDDEN).encode())
 _OWN_FAULTS = range(500, 600)
 
@@ -134,6 +138,7 @@ class House:
     def settled(self, text: str) -> str:
         """Without moments and without ids that a server made up itself."""
         known = {value.removeprefix("m-").removeprefix("tr-") for value in self.words.values()}
+        text = _TOKEN.sub(_own_token, _FOLDER.sub("<folder>", text))
         return _NEW.sub(lambda found: found[0] if found[0] in known else "<new>", text)
 
     def concerns_hidden(self, line: str) -> bool:
@@ -171,7 +176,7 @@ class House:
         here, there = ([self.settled(line) for line in lines] for lines in (changes, bare_changes))
         if here != there:
             return f"{shown}: changes {here}, and bare {there}"
-        if twin.request.method != "GET" and not here and "get-latest" not in twin.request.target:
+        if twin.request.method != "GET" and not here and not _READING_POST.search(twin.request.target):
             return f"{shown}: changes nothing"
         return ""
 
@@ -204,6 +209,15 @@ def open_house(folder: Path) -> Iterator[House]:
         house.empty = Server(alone, gates[1].url, empty, house)
         house.empty_bare = Server(alone, alone.url, empty, house)
         yield house
+
+
+def _own_token(found: re.Match[str]) -> str:
+    """A page's token says nothing unless it is MLflow's own, which says where in the list the page ends."""
+    try:
+        mlflows = "offset" in json.loads(base64.b64decode(found[2]))
+    except (ValueError, TypeError):
+        mlflows = False
+    return found[0] if mlflows else f"{found[1]}<token>"
 
 
 def _plainer(sent: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """The house that is attacked: one experiment that everybody shares, and registered models that are not everybody's.
 
-`victim_model` (four versions), `third_copy` (a copy of its first version) and `hidden_prompt` are hidden from every attacker;
+`victim_model` (four versions), `a_third_copy` (a copy of its first version) and `hidden_prompt` are hidden from every attacker;
 what only those may see who may see them holds the marker.
 """
 
@@ -66,7 +66,11 @@ def sow(url: str) -> dict[str, str]:
     at = Sower(url)
     at.words["e"] = at.ask("POST", "experiments/create", name="shared")["experiment_id"]
     _victim(at)
-    _others(at)
+    _mine(at)
+    _look_alikes(at)
+    secret = f"{MARKER} of the victim"  # so that it is also what was changed last
+    at.ask("PATCH", "model-versions/update", name=VICTIM, version="4", description=secret)
+    at.ask("PATCH", "registered-models/update", name=VICTIM, description=secret)
     trace = {
         "trace_id": "tr-" + "5e" * 16,
         "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": at.words["e"]}},
@@ -107,8 +111,8 @@ def _victim(at: Sower) -> None:
     at.version(PROMPT, secret, "dummy-source", *text)
 
 
-def _others(at: Sower) -> None:
-    """The attackers' own models, two whose names are like the victim's, and files that are nobody's."""
+def _mine(at: Sower) -> None:
+    """The attackers' own models, and files that are nobody's."""
     mine, spare = at.run("mine"), at.run("spare")
     own = at.logged_model("ownl", mine)
     at.logged_model("sparel", spare)
@@ -125,6 +129,11 @@ def _others(at: Sower) -> None:
     kept = tuple((key, "kept") for key in OWN_TAGS)
     at.model("mine_tagged", "plain", *kept)
     at.version("mine_tagged", "plain", f"runs:/{mine}/model", *kept, run_id=mine)
+
+
+def _look_alikes(at: Sower) -> None:
+    """Two models that the attackers see and whose names are like the victim's."""
+    mine = at.words["mine"]
     for name in ("victim_mode", "victim_model2"):
         at.model(name, "plain")
         at.version(name, "plain", f"runs:/{mine}/model", run_id=mine)

@@ -21,7 +21,7 @@ BINARY_TYPE = "Content-Type: application/octet-stream"
 
 VICTIM = "victim_model"
 PROMPT = "hidden_prompt"
-COPY = "third_copy"
+COPY = "a_third_copy"
 HIDDEN = (VICTIM, PROMPT, COPY)
 TAKEN = "whoever is refused a place learns that it is taken; not by what"
 MARKER = "Kuroshio-7f3a"
