@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,15 +63,23 @@ class Server:
 
     def __post_init__(self) -> None:
         self.clean = self.mlflow.state()
+        self._watch = sqlite3.connect(self.mlflow.database)
+        self._untouched = self._glance()
+
+    def _glance(self) -> object:
+        """Cheap, and another after every commit and every change of a file: tells when the whole state must be compared."""
+        (commits,) = self._watch.execute("PRAGMA data_version").fetchone()
+        return commits, sorted(_entries(str(self.mlflow.artifacts)))
 
     def send(self, steps: Sequence[Request], token: str | None) -> tuple[list[Answer], list[str]]:
         """Sends them in their order; the answers, and what has changed at the end. Then all is as before."""
         answers = [send_raw(self.url, step.message(self.house.words, token)) for step in steps]
-        after = self.mlflow.state()
-        if after == self.clean:
+        if self._glance() == self._untouched:
             return answers, []
-        changes = self.clean.difference(after)
-        self.mlflow.restore(*self.seeded)
+        changes = self.clean.difference(self.mlflow.state())
+        if changes:
+            self.mlflow.restore(*self.seeded)
+        self._untouched = self._glance()
         return answers, changes
 
 
@@ -209,6 +219,18 @@ def open_house(folder: Path) -> Iterator[House]:
         house.empty = Server(alone, gates[1].url, empty, house)
         house.empty_bare = Server(alone, alone.url, empty, house)
         yield house
+
+
+def _entries(folder: str) -> Iterator[tuple[str, int, int]]:
+    """Every file and folder below, with what changes when it is written."""
+    with os.scandir(folder) as listed:
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.path, 0, 0
+                yield from _entries(entry.path)
+            else:
+                seen = entry.stat(follow_symlinks=False)
+                yield entry.path, seen.st_size, seen.st_mtime_ns
 
 
 def _own_token(found: re.Match[str]) -> str:

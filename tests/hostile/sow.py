@@ -95,6 +95,8 @@ def _victim(at: Sower) -> None:
     for folder in ("~e~/models/~l1~/artifacts", "~e~/~r2~/artifacts/model", "~e~/~r3~/artifacts/net"):
         at.put(f"{folder}/MLmodel", f"flavors: {secret}\n" * 3)
         at.put(f"{folder}/data/weights.bin", secret * 20)
+        at.put(f"{folder}/{MARKER}.txt", secret)  # so that a listing tells, too
+        at.put(f"{folder}/data/{MARKER}.txt", secret)
     at.put("~e~/~r1~/artifacts/plot.txt", "a curve")
     at.put("~e~/~r2~/artifacts/plot.txt", "a curve")
     at.model(VICTIM, secret)

@@ -106,7 +106,7 @@ def read_by_path() -> Iterator[Vector]:
             "deeper": Request("GET", f"{FILES}/{place}/data/weights.bin"),
         }.items():
             twin = reading(f"{place}/data/weights.bin" if name == "deeper" else path)
-            yield attack(f"read the {kind}'s by {name}", "engineer", request, twin, told=TAKEN)
+            yield attack(f"read the {kind}'s by {name}", "engineer", request, twin, told="" if name == "HEAD" else TAKEN)
     for kind in ("run", "place"):
         path = f"{PLACES[kind]}/MLmodel"
         yield attack(f"read the {kind}'s, which another copy does not open", "third", Request("GET", f"{FILES}/{path}"), reading(f"{PLACES['logged model']}/MLmodel", "third"), told=TAKEN)
@@ -135,7 +135,7 @@ def read_by_name() -> Iterator[Vector]:
     for who in OTHERS:
         yield attack(f"get-artifact as {who}", who, twin.request, twin, told=TAKEN)
     for name, request in {"two slashes": Request("GET", "/" + twin.request.target), "small letters": Request("get", twin.request.target), "HEAD": Request("HEAD", twin.request.target)}.items():
-        yield attack(f"get-artifact by {name}", "engineer", request, twin, told=TAKEN)
+        yield attack(f"get-artifact by {name}", "engineer", request, twin, told="" if name == "HEAD" else TAKEN)
     logged = f"{AJAX}logged-models/~l1~/artifacts/files?artifact_file_path="
     twin = Twin("owner", Request("GET", logged + "MLmodel"))
     for name, (spell, refuses) in spellings().items():

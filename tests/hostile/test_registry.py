@@ -38,7 +38,7 @@ def auditor() -> Iterator[Vector]:
     """Who sees every model's metadata, and nothing else."""
     for deed in ON_VICTIM.values():
         if deed.permission != "metadata_read":
-            yield attack(f"{deed.name} as auditor", "auditor", deed.request, deed.twin(), told="the auditor may see the model")
+            yield attack(f"{deed.name} as auditor", "auditor", deed.request, deed.twin())
 
 
 def names_taken() -> Iterator[Vector]:

@@ -125,7 +125,8 @@ def sources() -> Iterator[Vector]:
     twin = ON_MINE["new version"].twin("engineer")
     for name, (source, ids, refuses) in SOURCES.items():
         request = post("model-versions/create", name="mine_a", source=source, **ids)
-        yield attack(name, "engineer", (request, *read_back("run" in name)), twin, refuses, told=TAKEN)
+        told = TAKEN if "~" in source else ""  # a name that may not be read is refused whether it is there or not
+        yield attack(name, "engineer", (request, *read_back("run" in name)), twin, refuses, told=told)
 
 
 def by_others() -> Iterator[Vector]:
