@@ -20,6 +20,7 @@ from conftest import LOGS, need_binary
 from harness.mlflow_server import MlflowServer
 from harness.rest import Answer, send_raw
 from harness.sekisho import Sekisho
+from harness.state import State
 from hostile import forge
 from hostile.sow import sow, without_hidden
 from hostile.vector import HIDDEN, MARKER, Request, Twin, Vector
@@ -60,6 +61,7 @@ class Server:
     url: str
     seeded: tuple[Path, Path]
     house: House
+    gate: Sekisho | None = None
 
     def __post_init__(self) -> None:
         self.clean = self.mlflow.state()
@@ -76,10 +78,13 @@ class Server:
         answers = [send_raw(self.url, step.message(self.house.words, token)) for step in steps]
         if self._glance() == self._untouched:
             return answers, []
-        changes = self.clean.difference(self.mlflow.state())
+        after = self.mlflow.state()
+        changes = self.clean.difference(after)
         if changes:
             self.mlflow.restore(*self.seeded)
         self._untouched = self._glance()
+        if self.gate is not None and _versions(self.clean) - _versions(after):
+            self.gate.restart()  # it saw a version go, and nothing in MLflow tells that it has come back
         return answers, changes
 
 
@@ -214,11 +219,16 @@ def open_house(folder: Path) -> Iterator[House]:
         for gate in gates:
             stack.enter_context(gate)
         house.tokens = {who: token_of(gates[0], who, role, claim) for who, (role, claim) in PEOPLE.items()}
-        house.gated = Server(behind, gates[0].url, full, house)
+        house.gated = Server(behind, gates[0].url, full, house, gates[0])
         house.bare = Server(bare, bare.url, full, house)
-        house.empty = Server(alone, gates[1].url, empty, house)
+        house.empty = Server(alone, gates[1].url, empty, house, gates[1])
         house.empty_bare = Server(alone, alone.url, empty, house)
         yield house
+
+
+def _versions(state: State) -> set[tuple[object, ...]]:
+    """Every registered version, by name and number."""
+    return {row[:2] for row in state.tables["model_versions"]}
 
 
 def _entries(folder: str) -> Iterator[tuple[str, int, int]]:
