@@ -34,7 +34,12 @@ def words(secret: bytes) -> dict[str, str]:
 
 def basics(secret: bytes, made: dict[str, str]) -> dict[str, str]:
     """HTTP Basic with a token in it, rightly in the owner's alone."""
-    owner = {"user_id": "owner@example.com", "role": ["ml_engineer", "devops_engineer"], "model_access": [VICTIM], "exp": int(time.time()) + 7200}
+    owner = {
+        "user_id": "owner@example.com",
+        "role": ["ml_engineer", "devops_engineer"],
+        "model_access": [VICTIM],
+        "exp": int(time.time()) + 7200,
+    }
     good = made["good"]
     spelled = {
         "basic_owner": f"any:{jwt(owner, secret)}",
@@ -60,7 +65,14 @@ def forged(secret: bytes) -> Iterator[tuple[str, str]]:
     for alg in ("none", "None", "NONE", "nOnE", ""):
         yield f"alg {alg or 'empty'} unsigned", f"{coded(json.dumps({'alg': alg, 'typ': 'JWT'}))}.{payload}."
         yield f"alg {alg or 'empty'} signed", jwt(root, secret, {"alg": alg, "typ": "JWT"})
-    for alg, digest in (("HS384", "sha384"), ("HS512", "sha512"), ("RS256", "sha256"), ("ES256", "sha256"), ("EdDSA", "sha256"), ("hs256", "sha256")):
+    for alg, digest in (
+        ("HS384", "sha384"),
+        ("HS512", "sha512"),
+        ("RS256", "sha256"),
+        ("ES256", "sha256"),
+        ("EdDSA", "sha256"),
+        ("hs256", "sha256"),
+    ):
         yield f"alg {alg}", jwt(root, secret, {"alg": alg, "typ": "JWT"}, digest)
     yield "no alg", jwt(root, secret, {"typ": "JWT"})
     yield "alg twice", jwt(root, b"x" * 48, '{"alg":"none","alg":"HS256"}')

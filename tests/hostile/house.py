@@ -35,7 +35,10 @@ PEOPLE: dict[str, tuple[str | list[str], list[str]]] = {
     "ci": ("ci", OWN),
     "nobody": ("nobody", ["*"]),
     "unclaimed": ("ml_engineer", []),
-    "patterns": ("ml_engineer", ["mine_*", "victim_mode", "victim_model?", "victim_model2*", "VICTIM_*", "*_model_*", "victim_mode[l]", " victim_model"]),
+    "patterns": (
+        "ml_engineer",
+        ["mine_*", "victim_mode", "victim_model?", "victim_model2*", "VICTIM_*", "*_model_*", "victim_mode[l]", " victim_model"],
+    ),
     "third": ("ml_engineer", ["a_third_copy", "mine_*"]),
     "auditor": ("auditor", []),
     "owner": (["ml_engineer", "devops_engineer"], ["victim_model", "hidden_prompt"]),
@@ -164,11 +167,15 @@ class House:
     def bare_verdict(self, vector: Vector) -> Iterator[str]:
         """That the vector does harm where nobody stands in front, or that MLflow itself refuses it as is said."""
         answers, changes = self.bare.send(vector.steps, None)
-        told = [found for step, answer in zip(vector.steps, answers, strict=True) if (found := self.secrets_in(answer, step.message(self.words, None)))]
+        told = [
+            found
+            for step, answer in zip(vector.steps, answers, strict=True)
+            if (found := self.secrets_in(answer, step.message(self.words, None)))
+        ]
         if vector.own:
             changes = [line for line in changes if self.concerns_hidden(line)]
         harm = bool(changes or told)
-        if not harm:
+        if not harm and not vector.told:
             others, _ = self.empty_bare.send(vector.steps, None)
             harm = bool(list(self.told_apart(answers, others)))
         if harm and vector.bare_refuses:

@@ -118,7 +118,12 @@ def _mine(at: Sower) -> None:
     mine, spare = at.run("mine"), at.run("spare")
     own = at.logged_model("ownl", mine)
     at.logged_model("sparel", spare)
-    for folder in ("~e~/~mine~/artifacts/model", "~e~/models/~ownl~/artifacts", "~e~/~spare~/artifacts/model", "~e~/models/~sparel~/artifacts"):
+    for folder in (
+        "~e~/~mine~/artifacts/model",
+        "~e~/models/~ownl~/artifacts",
+        "~e~/~spare~/artifacts/model",
+        "~e~/models/~sparel~/artifacts",
+    ):
         at.put(f"{folder}/MLmodel", "flavors: own\n")
         at.put(f"{folder}/data/weights.bin", "own")
     at.put("~e~/~spare~/artifacts/plot.txt", "a curve")

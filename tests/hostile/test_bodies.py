@@ -37,13 +37,23 @@ def two_names() -> Iterator[Vector]:
     ):
         yield attack(name, "engineer", raw("POST", SET_TAG, body.encode()), own if refuses else TAG.twin(), refuses, own=True)
     stage = '{"name":"%s","version":"1","stage":"Archived","name":"victim_model"}'
-    yield attack("a stage, the victim last", "engineer", raw("POST", "model-versions/transition-stage", (stage % "mine_a").encode()), ON_VICTIM["archive"].twin())
+    yield attack(
+        "a stage, the victim last",
+        "engineer",
+        raw("POST", "model-versions/transition-stage", (stage % "mine_a").encode()),
+        ON_VICTIM["archive"].twin(),
+    )
     gone = b'{"name":"mine_a","name":"victim_model"}'
     yield attack("a deletion, the victim last", "engineer", raw("DELETE", "registered-models/delete", gone), ON_VICTIM["delete"].twin())
     onto = b'{"name":"mine_a","name":"victim_model","new_name":"mine_taken"}'
     yield attack("a new name, the victim last", "engineer", raw("POST", "registered-models/rename", onto), TAG.twin())
     source = '{"name":"mine_a","source":"runs:/~mine~/model","run_id":"~mine~","source":"models:/victim_model/1"}'
-    yield attack("a source, the victim last", "engineer", raw("POST", "model-versions/create", source.encode()), ON_MINE["new version"].twin("engineer"))
+    yield attack(
+        "a source, the victim last",
+        "engineer",
+        raw("POST", "model-versions/create", source.encode()),
+        ON_MINE["new version"].twin("engineer"),
+    )
 
 
 def encodings() -> Iterator[Vector]:
@@ -52,7 +62,7 @@ def encodings() -> Iterator[Vector]:
         fields = json.loads(wish.request.body or b"")
         text = json.dumps(fields)
         for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"):
-            yield attack(f"{wish.name} in {encoding}", "engineer", raw(wish.request.method, wish.request.target, text.encode(encoding)), wish.twin())
+            yield attack(f"{wish.name} in {encoding}", "engineer", wish.request.saying(text.encode(encoding)), wish.twin())
         for name, body, refuses in (
             ("JSON in JSON", json.dumps(text).encode(), ""),
             ("JSON in JSON in JSON", json.dumps(json.dumps(text)).encode(), "MLflow decodes twice and fails"),
@@ -71,7 +81,7 @@ def encodings() -> Iterator[Vector]:
             ("deep rubbish beside it", text[:-1].encode() + b', "x": ' + b"[" * 60 + b"]" * 60 + b"}", ""),
             ("a form", "&".join(f"{key}={value}" for key, value in fields.items()).encode(), EMPTY),
         ):
-            yield attack(f"{wish.name}: {name}", "engineer", raw(wish.request.method, wish.request.target, body), wish.twin(), refuses)
+            yield attack(f"{wish.name}: {name}", "engineer", wish.request.saying(body), wish.twin(), refuses)
 
 
 def half_read() -> Iterator[Vector]:
@@ -82,7 +92,12 @@ def half_read() -> Iterator[Vector]:
     request = call("PATCH", "registered-models/update", **wiped)
     yield attack("my description is wiped", "engineer", request, ON_MINE["describe"].twin("engineer"))
     run = b'{"run_uuid":"~r1~","key":"k","value":"\\ud800","run_id":"~mine~"}'
-    yield attack("a tag on another run", "engineer", raw("POST", "runs/set-tag", run), Twin("engineer", post("runs/set-tag", run_id="~mine~", key="k", value="v")))
+    yield attack(
+        "a tag on another run",
+        "engineer",
+        raw("POST", "runs/set-tag", run),
+        Twin("engineer", post("runs/set-tag", run_id="~mine~", key="k", value="v")),
+    )
     for name, body, refuses in (
         ("a number for the value", {"name": VICTIM, "key": "k", "value": 5}, "the value is checked"),
         ("a number for the key", {"name": VICTIM, "key": 5, "value": "v"}, "the key is checked"),
@@ -93,9 +108,21 @@ def half_read() -> Iterator[Vector]:
     ):
         yield attack(name, "engineer", post(SET_TAG, **body), TAG.twin(), refuses)
     number = {"name": VICTIM, "version": 1, "key": "k", "value": "v"}
-    yield attack("a number for the version", "engineer", post("model-versions/set-tag", **number), ON_VICTIM["tag version"].twin(), "the version is checked")
+    yield attack(
+        "a number for the version",
+        "engineer",
+        post("model-versions/set-tag", **number),
+        ON_VICTIM["tag version"].twin(),
+        "the version is checked",
+    )
     stage = {"name": "mine_a", "version": "1", "stage": "Archived", "archiveExistingVersions": "x", "archive_existing_versions": True}
-    yield attack("a bool in both spellings", "engineer", post("model-versions/transition-stage", **stage), ON_MINE["archive"].twin("engineer"), "both spellings")
+    yield attack(
+        "a bool in both spellings",
+        "engineer",
+        post("model-versions/transition-stage", **stage),
+        ON_MINE["archive"].twin("engineer"),
+        "both spellings",
+    )
 
 
 def both_spellings() -> Iterator[Vector]:
@@ -105,7 +132,11 @@ def both_spellings() -> Iterator[Vector]:
         ("modelId", {"name": "mine_a", "source": "models:/~l1~", "modelId": "~l1~"}, ""),
         ("runId", {"name": "mine_a", "source": "runs:/~r2~/model", "runId": "~r2~"}, ""),
         ("runId beside run_id", {"name": "mine_a", "source": "runs:/~r2~/model", "run_id": "~spare~", "runId": "~r2~"}, "both spellings"),
-        ("modelId beside model_id", {"name": "mine_a", "source": "models:/~l1~", "model_id": "~sparel~", "modelId": "~l1~"}, "both spellings"),
+        (
+            "modelId beside model_id",
+            {"name": "mine_a", "source": "models:/~l1~", "model_id": "~sparel~", "modelId": "~l1~"},
+            "both spellings",
+        ),
     ):
         told = "" if refuses else TAKEN
         yield attack(f"a new version by {name}", "engineer", post("model-versions/create", **fields), own, refuses, told=told)
@@ -120,26 +151,69 @@ def framings() -> Iterator[Vector]:
     for wish in (TAG, UNTAG, DESCRIBE):
         body = wish.request.body or b""
         typed = wish.request.method == "POST"
-        for kind in ("text/plain", "application/json ", "Application/JSON", "text/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json, text/plain", ""):
+        for kind in (
+            "text/plain",
+            "application/json ",
+            "Application/JSON",
+            "text/json",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "application/json, text/plain",
+            "",
+        ):
             refuses = "MLflow wants the type" if typed and kind != "application/json " else ""
-            yield attack(f"{wish.name} as {kind!r}", "engineer", raw(wish.request.method, wish.request.target, body, f"Content-Type: {kind}"), wish.twin(), refuses)
+            yield attack(
+                f"{wish.name} as {kind!r}",
+                "engineer",
+                wish.request.saying(body, f"Content-Type: {kind}"),
+                wish.twin(),
+                refuses,
+            )
         for kind in ("application/json; charset=utf-16", "application/json;charset=utf-7", "application/json; boundary=x"):
-            yield attack(f"{wish.name} as {kind!r}", "engineer", raw(wish.request.method, wish.request.target, body, f"Content-Type: {kind}"), wish.twin())
+            yield attack(
+                f"{wish.name} as {kind!r}",
+                "engineer",
+                wish.request.saying(body, f"Content-Type: {kind}"),
+                wish.twin(),
+            )
         two = ("Content-Type: application/json", "Content-Type: text/plain")
         refuses = "MLflow wants the type" if typed else ""
-        yield attack(f"{wish.name} as two types", "engineer", raw(wish.request.method, wish.request.target, body, *two), wish.twin(), refuses)
+        yield attack(f"{wish.name} as two types", "engineer", wish.request.saying(body, *two), wish.twin(), refuses)
         chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-        yield attack(f"{wish.name} chunked", "engineer", raw(wish.request.method, wish.request.target, chunked, JSON_TYPE, "Transfer-Encoding: chunked"), wish.twin(), EMPTY)
+        yield attack(
+            f"{wish.name} chunked",
+            "engineer",
+            wish.request.saying(chunked, JSON_TYPE, "Transfer-Encoding: chunked"),
+            wish.twin(),
+            EMPTY,
+        )
         both = (JSON_TYPE, "Transfer-Encoding: chunked", f"Content-Length: {len(chunked)}")
-        yield attack(f"{wish.name} chunked with a length", "engineer", raw(wish.request.method, wish.request.target, chunked, *both), wish.twin(), EMPTY)
+        yield attack(
+            f"{wish.name} chunked with a length",
+            "engineer",
+            wish.request.saying(chunked, *both),
+            wish.twin(),
+            EMPTY,
+        )
         gone = (JSON_TYPE, "Content-Encoding: gzip")
-        yield attack(f"{wish.name} said to be packed", "engineer", raw(wish.request.method, wish.request.target, body, *gone), wish.twin())
-        yield attack(f"{wish.name} packed", "engineer", raw(wish.request.method, wish.request.target, gzip.compress(body), *gone), wish.twin(), EMPTY)
+        yield attack(f"{wish.name} said to be packed", "engineer", wish.request.saying(body, *gone), wish.twin())
+        yield attack(f"{wish.name} packed", "engineer", wish.request.saying(gzip.compress(body), *gone), wish.twin(), EMPTY)
         short = (JSON_TYPE, f"Content-Length: {len(body)}", f"Content-Length: {len(body) - 1}")
-        yield attack(f"{wish.name} of two lengths", "engineer", raw(wish.request.method, wish.request.target, body, *short), wish.twin(), "h11 refuses two lengths")
+        yield attack(
+            f"{wish.name} of two lengths",
+            "engineer",
+            wish.request.saying(body, *short),
+            wish.twin(),
+            "h11 refuses two lengths",
+        )
         smuggled = b"GET %sregistered-models/get?name=victim_model HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % API.encode()
         behind = (JSON_TYPE, f"Content-Length: {len(body)}")
-        yield attack(f"{wish.name} with a request behind", "engineer", raw(wish.request.method, wish.request.target, body + smuggled, *behind), wish.twin())
+        yield attack(
+            f"{wish.name} with a request behind",
+            "engineer",
+            wish.request.saying(body + smuggled, *behind),
+            wish.twin(),
+        )
 
 
 VECTORS = [*two_names(), *encodings(), *half_read(), *both_spellings(), *framings()]

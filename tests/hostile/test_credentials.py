@@ -49,7 +49,11 @@ def in_the_header() -> dict[str, tuple[str, ...]]:
         "underscore": ("X_Authorization: Bearer ~good~", "HTTP_AUTHORIZATION: Bearer ~good~"),
         "cookie": ("Cookie: Authorization=Bearer%20~good~; token=~good~; mlflow-request-header-Authorization=Bearer%20~good~",),
         "identity headers": ("X-Forwarded-User: root", "Remote-User: root", "X-Remote-User: root", "X-Auth-Request-User: root"),
-        "client certificate header": ("X-SSL-Client-Verify: SUCCESS", "X-SSL-Client-S-DN: CN=root", "X-Forwarded-Client-Cert: Subject=root"),
+        "client certificate header": (
+            "X-SSL-Client-Verify: SUCCESS",
+            "X-SSL-Client-S-DN: CN=root",
+            "X-Forwarded-Client-Cert: Subject=root",
+        ),
     }
 
 
@@ -61,14 +65,21 @@ def credentials() -> Iterator[Vector]:
             yield attack(f"{wish.name}, {name.replace('_', ' ')}", NOBODY, wish.request.having(*lines), wish.twin())
         for name in WEAK:
             request = wish.request.having(f"Authorization: Bearer ~{name}~")
-            yield attack(f"{wish.name}, {name.replace('_', ' ')}", NOBODY, request, Twin("owner", wish.request.having("Authorization: Basic ~basic_owner~")))
+            yield attack(
+                f"{wish.name}, {name.replace('_', ' ')}",
+                NOBODY,
+                request,
+                Twin("owner", wish.request.having("Authorization: Basic ~basic_owner~")),
+            )
 
 
 def elsewhere() -> Iterator[Vector]:
     """Without a credential, or with one in the address, on the doors that are not the registry's."""
     twin = ON_VICTIM["get"].twin()
     for parameter in ("token", "access_token", "authorization", "jwt"):
-        yield attack(f"in the query as {parameter}", NOBODY, get("registered-models/get", name="victim_model", **{parameter: "~good~"}), twin)
+        yield attack(
+            f"in the query as {parameter}", NOBODY, get("registered-models/get", name="victim_model", **{parameter: "~good~"}), twin
+        )
     doors = {
         "search": get("registered-models/search"),
         "versions": get("model-versions/search"),

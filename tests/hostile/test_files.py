@@ -9,7 +9,7 @@ import pytest
 from harness.rest import send_raw
 from hostile.deeds import FREE_FILE
 from hostile.house import NOBODY, House
-from hostile.vector import AJAX, API, BINARY_TYPE, FILES, TAKEN, VICTIM, Request, Twin, Vector, attack, call, each, get, post
+from hostile.vector import AJAX, API, BINARY_TYPE, FILES, TAKEN, VICTIM, Request, Twin, Vector, attack, call, each, post
 
 AJAX_FILES = "/ajax-api/2.0/mlflow-artifacts/artifacts"
 # The places of the hidden versions' files: of a logged model, of a run's folder, of another folder.
@@ -22,7 +22,7 @@ FEW = ("plainly", "an encoded letter", "encoded twice", "a dot segment", "two sl
 # What MLflow refuses at one door and takes at another.
 BY_PATH = {"a line end inside": "FastAPI's router takes no line end"}
 BELOW_A_MODEL = {"a blank in front": UNREAD, "a control in front": UNREAD}
-ON_WRITING = BY_PATH | {name: REFUSED for name in ("a dot segment", "an encoded dot segment", "a dot segment in front")}
+ON_WRITING = BY_PATH | dict.fromkeys(("a dot segment", "an encoded dot segment", "a dot segment in front"), REFUSED)
 CLOUD = "MLflow can do it only with a store in a cloud"
 
 
@@ -91,7 +91,9 @@ def read_by_path() -> Iterator[Vector]:
         for name, (spell, refuses) in spellings().items():
             if kind == "logged model" or name in FEW:
                 refuses = BY_PATH.get(name, refuses)
-                yield attack(f"read the {kind}'s: {name}", "engineer", Request("GET", f"{FILES}/{spell(path)}"), reading(path), refuses, told=TAKEN)
+                yield attack(
+                    f"read the {kind}'s: {name}", "engineer", Request("GET", f"{FILES}/{spell(path)}"), reading(path), refuses, told=TAKEN
+                )
         for who in OTHERS:
             yield attack(f"read the {kind}'s as {who}", who, Request("GET", f"{FILES}/{path}"), reading(path), told=TAKEN)
         for name, request in {
@@ -109,7 +111,13 @@ def read_by_path() -> Iterator[Vector]:
             yield attack(f"read the {kind}'s by {name}", "engineer", request, twin, told="" if name == "HEAD" else TAKEN)
     for kind in ("run", "place"):
         path = f"{PLACES[kind]}/MLmodel"
-        yield attack(f"read the {kind}'s, which another copy does not open", "third", Request("GET", f"{FILES}/{path}"), reading(f"{PLACES['logged model']}/MLmodel", "third"), told=TAKEN)
+        yield attack(
+            f"read the {kind}'s, which another copy does not open",
+            "third",
+            Request("GET", f"{FILES}/{path}"),
+            reading(f"{PLACES['logged model']}/MLmodel", "third"),
+            told=TAKEN,
+        )
 
 
 def read_by_name() -> Iterator[Vector]:
@@ -134,14 +142,21 @@ def read_by_name() -> Iterator[Vector]:
         yield attack(f"get-artifact by {name}", "engineer", Request("GET", f"/get-artifact?{query}"), other, refuses, told=TAKEN, own=True)
     for who in OTHERS:
         yield attack(f"get-artifact as {who}", who, twin.request, twin, told=TAKEN)
-    for name, request in {"two slashes": Request("GET", "/" + twin.request.target), "small letters": Request("get", twin.request.target), "HEAD": Request("HEAD", twin.request.target)}.items():
+    for name, request in {
+        "two slashes": Request("GET", "/" + twin.request.target),
+        "small letters": Request("get", twin.request.target),
+        "HEAD": Request("HEAD", twin.request.target),
+    }.items():
         yield attack(f"get-artifact by {name}", "engineer", request, twin, told="" if name == "HEAD" else TAKEN)
     logged = f"{AJAX}logged-models/~l1~/artifacts/files?artifact_file_path="
     twin = Twin("owner", Request("GET", logged + "MLmodel"))
     for name, (spell, refuses) in spellings().items():
         if name not in ("a dot segment in front", "a NUL behind"):
             refuses = BELOW_A_MODEL.get(name, refuses)
-            yield attack(f"logged model's file: {name}", "engineer", Request("GET", logged + spell("data/weights.bin")), twin, refuses, told=TAKEN)
+            told = "" if name in ("a line end inside", "a carriage return inside") else TAKEN  # MLflow fails on what it finds
+            yield attack(
+                f"logged model's file: {name}", "engineer", Request("GET", logged + spell("data/weights.bin")), twin, refuses, told=told
+            )
     for who in OTHERS:
         yield attack(f"logged model's file as {who}", who, twin.request, twin, told=TAKEN)
 
@@ -169,7 +184,13 @@ def listed() -> Iterator[Vector]:
         twin = Twin("owner", Request("GET", f"{FILES}?path=~e~/~r2~/artifacts/model"))
         yield attack(f"list {name}", "engineer", Request("GET", target), twin, refuses, told=TAKEN)
     for who in OTHERS:
-        yield attack(f"list as {who}", who, Request("GET", f"{FILES}?path=~e~/models/~l1~/artifacts"), reading(f"{PLACES['logged model']}/MLmodel"), told=TAKEN)
+        yield attack(
+            f"list as {who}",
+            who,
+            Request("GET", f"{FILES}?path=~e~/models/~l1~/artifacts"),
+            reading(f"{PLACES['logged model']}/MLmodel"),
+            told=TAKEN,
+        )
 
 
 def presigned() -> Iterator[Vector]:
@@ -183,10 +204,15 @@ def presigned() -> Iterator[Vector]:
         "presigned upload to the logged model": post("artifacts/presigned-upload-url", model_id="~l1~", path="MLmodel"),
         "multipart": post(f"/api/2.0/mlflow-artifacts/mpu/create/{PLACES['logged model']}", path="MLmodel", num_parts=1),
         "multipart from above": post("/api/2.0/mlflow-artifacts/mpu/create/~e~", path="models/~l1~/artifacts/MLmodel", num_parts=1),
-        "multipart end": post(f"/api/2.0/mlflow-artifacts/mpu/complete/{PLACES['logged model']}", path="MLmodel", upload_id="u", parts=[{"part_number": 1, "etag": "e"}]),
+        "multipart end": post(
+            f"/api/2.0/mlflow-artifacts/mpu/complete/{PLACES['logged model']}",
+            path="MLmodel",
+            upload_id="u",
+            parts=[{"part_number": 1, "etag": "e"}],
+        ),
         "multipart stop": post(f"/api/2.0/mlflow-artifacts/mpu/abort/{PLACES['logged model']}", path="MLmodel", upload_id="u"),
     }.items():
-        yield attack(name, "engineer", request, FREE_FILE, CLOUD)
+        yield attack(name, "engineer", request, FREE_FILE, CLOUD, told=TAKEN)
 
 
 def put(path: str, body: bytes = b"taken", root: str = FILES) -> Request:
@@ -211,7 +237,9 @@ def written() -> Iterator[Vector]:
         yield attack(f"write the {kind}'s by two slashes", "engineer", put(f"{place}/MLmodel", root="/" + FILES), twin, told=TAKEN)
         yield attack(f"write the {kind}'s in small letters", "engineer", put(f"{place}/MLmodel").by("put"), twin, told=TAKEN)
         yield attack(f"add to the {kind}'s", "engineer", put(f"{place}/evil.py"), Twin("owner", put(f"{place}/more.py")), told=TAKEN)
-        yield attack(f"add below the {kind}'s", "engineer", put(f"{place}/data/deep/evil.py"), Twin("owner", put(f"{place}/more.py")), told=TAKEN)
+        yield attack(
+            f"add below the {kind}'s", "engineer", put(f"{place}/data/deep/evil.py"), Twin("owner", put(f"{place}/more.py")), told=TAKEN
+        )
         yield attack(f"empty the {kind}'s", "engineer", put(f"{place}/MLmodel", b""), twin, told=TAKEN)
         chunked = Request("PUT", f"{FILES}/{place}/MLmodel", b"5\r\ntaken\r\n0\r\n\r\n", (BINARY_TYPE, "Transfer-Encoding: chunked"))
         yield attack(f"write the {kind}'s in chunks", "engineer", chunked, twin, told=TAKEN)
@@ -230,9 +258,17 @@ def written() -> Iterator[Vector]:
         ("encoded twice", "run_uuid=~r2~&path=model/%254Dlmodel", ""),
         ("out of my run", "run_uuid=~mine~&path=../../~r2~/artifacts/model/MLmodel", REFUSED),
     ):
-        yield attack(f"upload {name}", "engineer", Request("POST", f"{small}?{query}", b"taken", (BINARY_TYPE,)), twin, refuses, told=TAKEN, own=True)
+        yield attack(
+            f"upload {name}", "engineer", Request("POST", f"{small}?{query}", b"taken", (BINARY_TYPE,)), twin, refuses, told=TAKEN, own=True
+        )
     for who in (*OTHERS, "third"):
-        yield attack(f"upload as {who}", who, Request("POST", f"{small}?run_uuid=~r2~&path=model/MLmodel", b"taken", (BINARY_TYPE,)), twin, told=TAKEN)
+        yield attack(
+            f"upload as {who}",
+            who,
+            Request("POST", f"{small}?run_uuid=~r2~&path=model/MLmodel", b"taken", (BINARY_TYPE,)),
+            twin,
+            told=TAKEN,
+        )
 
 
 def deleted() -> Iterator[Vector]:
@@ -320,7 +356,9 @@ def test_a_hidden_file_is_like_none_beside_it(house: House, way: str, who: str) 
     token = house.tokens[who]
     name = "data" if "listing" in way else "MLmodel"
     there, absent = (
-        house.plain(send_raw(house.gated.url, Request("GET", READS[way].replace("NAME", word)).message(house.words, token))).replace(word, "NAME")
+        house.plain(send_raw(house.gated.url, Request("GET", READS[way].replace("NAME", word)).message(house.words, token))).replace(
+            word, "NAME"
+        )
         for word in (name, ABSENT[: len(name)])
     )
     assert there == absent
@@ -338,7 +376,12 @@ def test_registering_gives_the_files_to_the_model(house: House) -> None:
     owner, engineer = house.tokens["owner"], house.tokens["engineer"]
     target = f"{FILES}/{FREE}/model/MLmodel"
     register = post("model-versions/create", name=VICTIM, source="runs:/~spare~/model", run_id="~spare~")
-    steps = [(engineer, put(f"{FREE}/model/MLmodel", b"mine")), (owner, register), (engineer, put(f"{FREE}/model/MLmodel", b"taken")), (engineer, Request("GET", target))]
+    steps = [
+        (engineer, put(f"{FREE}/model/MLmodel", b"mine")),
+        (owner, register),
+        (engineer, put(f"{FREE}/model/MLmodel", b"taken")),
+        (engineer, Request("GET", target)),
+    ]
     answers = [send_raw(house.gated.url, step.message(house.words, token)) for token, step in steps]
     house.gated.send([], None)
     assert [answer.status for answer in answers][:2] == [200, 200]

@@ -26,7 +26,13 @@ def ask(query: str, variables: object = None, **more: object) -> Request:
 
 
 OWN_RUN = Twin("engineer", ask(GET_RUN % "info{runUuid} modelVersions{name version source}", {"data": {"runId": "~mine~"}}))
-OWN_RUNS = Twin("engineer", ask(SEARCH_RUNS % "info{runUuid} modelVersions{name version}", {"data": {"experimentIds": ["~e~"], "filter": "attributes.run_name = 'mine'"}}))
+OWN_RUNS = Twin(
+    "engineer",
+    ask(
+        SEARCH_RUNS % "info{runUuid} modelVersions{name version}",
+        {"data": {"experimentIds": ["~e~"], "filter": "attributes.run_name = 'mine'"}},
+    ),
+)
 
 
 def searching_versions() -> Iterator[Vector]:
@@ -40,27 +46,47 @@ def searching_versions() -> Iterator[Vector]:
         "by tag": (plain % "filter: \"tags.note LIKE '%Kuro%'\"", None, {}, ""),
         "one row of it": (plain % 'filter: "", maxResults: "1"', None, {}, ""),
         "from an offset": (plain % 'filter: "", pageToken: "eyJvZmZzZXQiOiAzfQ=="', None, {}, ""),
-        "aliased": (f"{{ mine: mlflowSearchModelVersions(input: {{filter: \"\"}}) {{ {VERSIONS} }} }}", None, {}, ""),
-        "as a query of the page": (f"{{ mlflowGetRun: mlflowSearchModelVersions(input: {{filter: \"\"}}) {{ {VERSIONS} }} }}", None, {}, ""),
+        "aliased": (f'{{ mine: mlflowSearchModelVersions(input: {{filter: ""}}) {{ {VERSIONS} }} }}', None, {}, ""),
+        "as a query of the page": (f'{{ mlflowGetRun: mlflowSearchModelVersions(input: {{filter: ""}}) {{ {VERSIONS} }} }}', None, {}, ""),
         "aliased four times": (f"{{ {aliased} }}", None, {}, ""),
         "the list aliased": (SEARCH % f"list: modelVersions {{ {VERSION} }}", ALL, {}, ""),
         "the name aliased": (SEARCH % "modelVersions { title: name source description }", ALL, {}, ""),
         "without names": (SEARCH % "modelVersions { source description }", ALL, {}, ""),
         "names in place of others": (SEARCH % "modelVersions { name: currentStage source description }", ALL, {}, ""),
-        "only the page's token": (SEARCH % "nextPageToken", {"input": {"filter": "", "maxResults": "1"}}, {}, "MLflow's page is full in both houses"),
+        "only the page's token": (
+            SEARCH % "nextPageToken",
+            {"input": {"filter": "", "maxResults": "1"}},
+            {},
+            "MLflow's page is full in both houses",
+        ),
         "a fragment": (f"{SEARCH % '...F'} fragment F on MlflowSearchModelVersionsResponse {{ {VERSIONS} }}", ALL, {}, ""),
         "an inline fragment": (SEARCH % f"... on MlflowSearchModelVersionsResponse {{ {VERSIONS} }}", ALL, {}, ""),
         "an untyped fragment": (SEARCH % f"... {{ {VERSIONS} }}", ALL, {}, ""),
         "a directive": (SEARCH % f"{VERSIONS[:13]} @include(if: true) {VERSIONS[13:]}", ALL, {}, "MLflow knows one directive"),
-        "a default": (f'query Q($input: MlflowSearchModelVersionsInput = {{filter: ""}}) {{ mlflowSearchModelVersions(input: $input) {{ {VERSIONS} }} }}', None, {}, ""),
-        "the second of two": (f"query A {{ test(inputString: \"x\") {{ output }} }} {SEARCH % VERSIONS}", ALL, {"operationName": "Q"}, ""),
-        "beside another": (f'{{ test(inputString: "x") {{ output }} mlflowSearchModelVersions(input: {{filter: ""}}) {{ {VERSIONS} }} }}', None, {}, ""),
-        "with commas and comments": (f"#mlflowGetRun\n,,query,{{ #x\n mlflowSearchModelVersions(input:{{filter:\"\"}}),{{ {VERSIONS} }} }}", None, {}, ""),
+        "a default": (
+            f'query Q($input: MlflowSearchModelVersionsInput = {{filter: ""}}) {{ mlflowSearchModelVersions(input: $input) {{ {VERSIONS} }} }}',
+            None,
+            {},
+            "",
+        ),
+        "the second of two": (f'query A {{ test(inputString: "x") {{ output }} }} {SEARCH % VERSIONS}', ALL, {"operationName": "Q"}, ""),
+        "beside another": (
+            f'{{ test(inputString: "x") {{ output }} mlflowSearchModelVersions(input: {{filter: ""}}) {{ {VERSIONS} }} }}',
+            None,
+            {},
+            "",
+        ),
+        "with commas and comments": (
+            f'#mlflowGetRun\n,,query,{{ #x\n mlflowSearchModelVersions(input:{{filter:""}}),{{ {VERSIONS} }} }}',
+            None,
+            {},
+            "",
+        ),
         "with a byte order mark": ("\ufeff" + SEARCH % VERSIONS, ALL, {}, ""),
         "with a block string": (plain % 'filter: """"""', None, {}, ""),
         "with an escape": (plain % "filter: \"name = 'v\\u0069ctim_model'\"", None, {}, ""),
-        "as a subscription": (f"subscription {{ mlflowSearchModelVersions(input: {{filter: \"\"}}) {{ {VERSIONS} }} }}", None, {}, NOT_THERE),
-        "as a mutation": (f"mutation {{ mlflowSearchModelVersions(input: {{filter: \"\"}}) {{ {VERSIONS} }} }}", None, {}, NOT_THERE),
+        "as a subscription": (f'subscription {{ mlflowSearchModelVersions(input: {{filter: ""}}) {{ {VERSIONS} }} }}', None, {}, NOT_THERE),
+        "as a mutation": (f'mutation {{ mlflowSearchModelVersions(input: {{filter: ""}}) {{ {VERSIONS} }} }}', None, {}, NOT_THERE),
         "deeply": (SEARCH % f"modelVersions {{ {VERSION} modelParams {{ name value }} }}", ALL, {}, ""),
     }
     for name, (document, variables, more, refuses) in documents.items():
@@ -76,7 +102,12 @@ def runs() -> Iterator[Vector]:
         "a run by uuid": (GET_RUN % inner, {"data": {"runUuid": "~r1~"}}, ""),
         "a run by both": (GET_RUN % inner, {"data": {"runId": "~r1~", "runUuid": "~mine~"}}, ""),
         "a run by both, mine first": (GET_RUN % inner, {"data": {"runId": "~mine~", "runUuid": "~r1~"}}, "runId counts"),
-        "a run of two inputs": (f'query($data: MlflowGetRunInput!) {{ a: mlflowGetRun(input: {{runId: "~mine~"}}) {{ run {{ {VERSIONS} }} }} b: mlflowGetRun(input: $data) {{ run {{ {VERSIONS} }} }} }}', RUN, ""),
+        "a run of two inputs": (
+            'query($data: MlflowGetRunInput!) { a: mlflowGetRun(input: {runId: "~mine~"}) '
+            f"{{ run {{ {VERSIONS} }} }} b: mlflowGetRun(input: $data) {{ run {{ {VERSIONS} }} }} }}",
+            RUN,
+            "",
+        ),
         "a run inline": (f'{{ mlflowGetRun(input: {{runId: "~r1~"}}) {{ run {{ {VERSIONS} }} }} }}', None, ""),
         "a run's versions without names": (GET_RUN % "modelVersions { source description }", RUN, ""),
         "a run's versions, only how many": (GET_RUN % "modelVersions { __typename }", RUN, ""),
@@ -116,7 +147,11 @@ def bodies() -> Iterator[Vector]:
     twice = f'{{"query": {harmless}, "variables": {{"data": {{"runId": "~mine~"}}}}, "query": {json.dumps(document)}}}'
     for name, request, refuses in (
         ("a GET with a body", raw("GET", "/graphql", plain.encode()), ""),
-        ("a GET with a query", Request("GET", "/graphql?query=%7BmlflowSearchModelVersions(input:%7Bfilter:%22%22%7D)%7BmodelVersions%7Bname%7D%7D%7D"), "MLflow reads the body"),
+        (
+            "a GET with a query",
+            Request("GET", "/graphql?query=%7BmlflowSearchModelVersions(input:%7Bfilter:%22%22%7D)%7BmodelVersions%7Bname%7D%7D%7D"),
+            "MLflow reads the body",
+        ),
         ("two slashes in front", raw("POST", "//graphql", plain.encode()), ""),
         ("an encoded letter", raw("POST", "/gr%61phql", plain.encode()), ""),
         ("a slash behind", raw("POST", "/graphql/", plain.encode()), "no route"),
@@ -131,7 +166,11 @@ def bodies() -> Iterator[Vector]:
         ("a byte order mark", raw("POST", "/graphql", plain.encode("utf-8-sig")), ""),
         ("a batch", raw("POST", "/graphql", f"[{plain}]".encode()), "MLflow fails"),
         ("a NUL in the key", raw("POST", "/graphql", plain.replace('"query"', '"query\\u0000"').encode()), "another field"),
-        ("chunked", raw("POST", "/graphql", b"%x\r\n%s\r\n0\r\n\r\n" % (len(plain), plain.encode()), JSON_TYPE, "Transfer-Encoding: chunked"), "MLflow sees no body"),
+        (
+            "chunked",
+            raw("POST", "/graphql", b"%x\r\n%s\r\n0\r\n\r\n" % (len(plain), plain.encode()), JSON_TYPE, "Transfer-Encoding: chunked"),
+            "MLflow sees no body",
+        ),
         ("a HEAD", raw("HEAD", "/graphql", plain.encode()), ""),
         ("a PUT", raw("PUT", "/graphql", plain.encode()), "no such method"),
         ("another prefix", raw("POST", "/ajax-api/2.0/mlflow/graphql", plain.encode()), "no route"),

@@ -36,7 +36,9 @@ def cross_site() -> Iterator[Vector]:
             if name == "two origins":
                 refuses = CORS
             own_page = wish.request.having(BASIC, "Origin: http://127.0.0.1", "Sec-Fetch-Site: same-origin")
-            yield attack(f"{wish.name} from {name}", "owner", wish.request.having(BASIC, *lines), Twin("owner", own_page), refuses, told=THERE)
+            yield attack(
+                f"{wish.name} from {name}", "owner", wish.request.having(BASIC, *lines), Twin("owner", own_page), refuses, told=THERE
+            )
     upload = Request("PUT", f"{FILES}/~e~/~spare~/artifacts/new.txt", b"x", ("Content-Type: text/plain", BASIC))
     plain = Twin("owner", upload.having("Sec-Fetch-Site: same-origin"))
     for line in ("Origin: https://evil.example", "Sec-Fetch-Site: cross-site"):
@@ -45,19 +47,27 @@ def cross_site() -> Iterator[Vector]:
     form = ON_VICTIM["tag"].request.having(BASIC, "Origin: https://evil.example")
     simple = Request("POST", form.target, form.body, ("Content-Type: text/plain", BASIC, "Sec-Fetch-Site: cross-site"))
     yield attack("a form of another site", "owner", simple, ON_VICTIM["tag"].twin(), "MLflow wants the type", told=THERE)
-    preflight = Request("OPTIONS", form.target, None, ("Origin: https://evil.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization"))
+    preflight = Request(
+        "OPTIONS",
+        form.target,
+        None,
+        ("Origin: https://evil.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization"),
+    )
     yield attack("a preflight", NOBODY, preflight, ON_VICTIM["tag"].twin(), "it changes nothing")
 
 
 def who_it_is() -> Iterator[Vector]:
     """Headers by which some proxies say who asks, and from where."""
     lines = (
-        "X-Forwarded-User: owner@example.com", "X-Forwarded-Email: owner@example.com", "X-Forwarded-Preferred-Username: root", "Remote-User: root",
-        "X-Remote-User: root", "X_Remote_User: root", "X-User: root", "X-Webauth-User: root", "X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1;host=127.0.0.1",
-        "X-Real-IP: 127.0.0.1", "True-Client-IP: 127.0.0.1", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /x", "X-Original-Host: localhost",
-        "X-MLflow-Authorization: Basic YTpi", "Cookie: mlflow_user=root; session=root", "Cookie: mlflow-request-header-X-Sekisho-User=root", "X-Sekisho-User: root", "X-Sekisho-Roles: admin",
-        "Connection: Authorization", "Connection: X-Forwarded-For, Host", "X-HTTP-Method-Override: GET", "Expect: 100-continue", "Upgrade: h2c", "Range: bytes=0-40", "TE: trailers",
-        "Via: 1.1 proxy", "X-Request-Id: 1", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "Accept: */*;q=0", "If-None-Match: *",
+        "X-Forwarded-User: owner@example.com", "X-Forwarded-Email: owner@example.com", "X-Forwarded-Preferred-Username: root",
+        "Remote-User: root", "X-Remote-User: root", "X_Remote_User: root", "X-User: root", "X-Webauth-User: root",
+        "X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1;host=127.0.0.1", "X-Real-IP: 127.0.0.1", "True-Client-IP: 127.0.0.1",
+        "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /x", "X-Original-Host: localhost",
+        "X-MLflow-Authorization: Basic YTpi", "Cookie: mlflow_user=root; session=root",
+        "Cookie: mlflow-request-header-X-Sekisho-User=root", "X-Sekisho-User: root", "X-Sekisho-Roles: admin",
+        "Connection: Authorization", "Connection: X-Forwarded-For, Host", "X-HTTP-Method-Override: GET", "Expect: 100-continue",
+        "Upgrade: h2c", "Range: bytes=0-40", "TE: trailers", "Via: 1.1 proxy", "X-Request-Id: 1",
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "Accept: */*;q=0", "If-None-Match: *",
     )  # fmt: skip
     for name in ("get", "tag", "file"):
         wish = ON_VICTIM[name]
@@ -69,8 +79,17 @@ def another_address() -> Iterator[Vector]:
     """My own model in the request line, the victim's in a header that rewrites it somewhere."""
     own = ON_MINE["get"].request
     there = ON_VICTIM["get"].request.target
-    for line in (f"X-Original-URL: {there}", f"X-Rewrite-URL: {there}", f"X-Forwarded-Uri: {there}", f"X-Original-URI: {there}", f"Content-Location: {there}", f"Referer: http://127.0.0.1{there}"):
-        yield attack(f"mine with {line.split(':')[0]}", "engineer", own.having(line), ON_MINE["get"].twin("engineer"), "MLflow does not look at it")
+    for line in (
+        f"X-Original-URL: {there}",
+        f"X-Rewrite-URL: {there}",
+        f"X-Forwarded-Uri: {there}",
+        f"X-Original-URI: {there}",
+        f"Content-Location: {there}",
+        f"Referer: http://127.0.0.1{there}",
+    ):
+        yield attack(
+            f"mine with {line.split(':')[0]}", "engineer", own.having(line), ON_MINE["get"].twin("engineer"), "MLflow does not look at it"
+        )
 
 
 def hosts() -> Iterator[Vector]:
@@ -103,7 +122,13 @@ def workspaces() -> Iterator[Vector]:
             wish = ON_VICTIM[name]
             yield attack(f"{name} with {line}", "engineer", wish.request.having(line), wish.twin(), refuses)
     lists = get("registered-models/search")
-    yield attack("a list with a workspace", "engineer", lists.having("X-MLFLOW-WORKSPACE: default"), Twin("engineer", post("registered-models/set-tag", name="mine_a", key="k", value="v")), off)
+    yield attack(
+        "a list with a workspace",
+        "engineer",
+        lists.having("X-MLFLOW-WORKSPACE: default"),
+        Twin("engineer", post("registered-models/set-tag", name="mine_a", key="k", value="v")),
+        off,
+    )
     for path in ("/api/3.0/mlflow/workspaces", "/ajax-api/3.0/mlflow/workspaces", "/api/3.0/mlflow/workspaces/default"):
         request = get(path)
         yield attack(f"ask {path}", "engineer", request, ON_MINE["get"].twin("engineer"), off)

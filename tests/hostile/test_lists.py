@@ -44,7 +44,7 @@ def filters() -> Iterator[Vector]:
         (MODELS, f"tags.note = '{MARKER} of the victim'", ""),
         (MODELS, f"tags.note ILIKE '{MARKER.lower()}%'", ""),
         (MODELS, f"tag.`note` LIKE '{MARKER[:3]}%'", ""),
-        (MODELS, f'tags."note" LIKE \'{MARKER[:3]}%\'', ""),
+        (MODELS, f"tags.\"note\" LIKE '{MARKER[:3]}%'", ""),
         (MODELS, "tags.note != 'plain'", ""),
         (MODELS, f"tags.note LIKE '%{MARKER}%' AND name LIKE 'v%'", ""),
         (MODELS, f"name = 'mine_a' AND tags.note LIKE '%{MARKER}%'", IN_BOTH),
@@ -119,11 +119,23 @@ def pages() -> Iterator[Vector]:
         for value in (1, 2, 3, "2", -1, -5, 4.0):
             yield attack(f"{kind} from {value!r}", "engineer", get(kind, max_results=1, page_token=offset(value)), OWN[kind])
         for token in ("nonsense", "e30=", "eyJvZmZzZXQiOiAwfQ=="):
-            yield attack(f"{kind} from {token}", "engineer", get(kind, max_results=1, page_token=token), OWN[kind], "MLflow refuses the token")
-        orders = ("name ASC", "name DESC", "last_updated_timestamp DESC", "last_updated_timestamp ASC", "version_number DESC" if kind == VERSIONS else "timestamp DESC")
+            yield attack(
+                f"{kind} from {token}", "engineer", get(kind, max_results=1, page_token=token), OWN[kind], "MLflow refuses the token"
+            )
+        orders = (
+            "name ASC",
+            "name DESC",
+            "last_updated_timestamp DESC",
+            "last_updated_timestamp ASC",
+            "version_number DESC" if kind == VERSIONS else "timestamp DESC",
+        )
         for order in orders:
             yield attack(f"{kind} by {order}", "engineer", get(kind, order_by=order, max_results=3), OWN[kind])
-        for size, refuses in ((0, IN_BOTH if kind == MODELS else "MLflow refuses the size"), (-1, "MLflow refuses the size"), (200_001, "MLflow refuses the size")):
+        for size, refuses in (
+            (0, IN_BOTH if kind == MODELS else "MLflow refuses the size"),
+            (-1, "MLflow refuses the size"),
+            (200_001, "MLflow refuses the size"),
+        ):
             yield attack(f"{kind} of {size}", "engineer", get(kind, max_results=size), OWN[kind], refuses)
     yield attack(f"{MODELS} of none", "engineer", get(MODELS, max_results=0, filter="name = 'victim_model'"), OWN[MODELS])
     yield attack("prompts, one a page", "engineer", get(MODELS, filter=prompts, max_results=1), OWN[MODELS])
@@ -138,13 +150,29 @@ def mentions() -> Iterator[Vector]:
         ("logged models of the page", post(AJAX + logged, experiment_ids=["~e~"]), ""),
         ("the logged model", get("logged-models/~l1~"), ""),
         ("the logged model of the page", get(f"{AJAX}logged-models/~l1~"), ""),
-        ("logged models by registration", post(logged, experiment_ids=["~e~"], filter="tags.`mlflow.modelVersions` LIKE '%victim_model%'"), ""),
+        (
+            "logged models by registration",
+            post(logged, experiment_ids=["~e~"], filter="tags.`mlflow.modelVersions` LIKE '%victim_model%'"),
+            "",
+        ),
         ("logged models by any registration", post(logged, experiment_ids=["~e~"], filter="tags.`mlflow.modelVersions` != 'x'"), ""),
-        ("logged models, quoted otherwise", post(logged, experiment_ids=["~e~"], filter="tags.\"mlflow.modelVersions\" ILIKE '%VICTIM%'"), IN_BOTH),
-        ("logged models ordered by registration", post(logged, experiment_ids=["~e~"], order_by=[{"field_name": "tags.mlflow.modelVersions"}]), BAD_FILTER),
+        (
+            "logged models, quoted otherwise",
+            post(logged, experiment_ids=["~e~"], filter="tags.\"mlflow.modelVersions\" ILIKE '%VICTIM%'"),
+            IN_BOTH,
+        ),
+        (
+            "logged models ordered by registration",
+            post(logged, experiment_ids=["~e~"], order_by=[{"field_name": "tags.mlflow.modelVersions"}]),
+            BAD_FILTER,
+        ),
         ("one logged model a page", post(logged, experiment_ids=["~e~"], max_results=1), IN_BOTH),
         ("runs", post("runs/search", experiment_ids=["~e~"]), IN_BOTH),
-        ("runs by a logged model", post("runs/search", experiment_ids=["~e~"], filter="tags.`mlflow.log-model.history` LIKE '%victim%'"), IN_BOTH),
+        (
+            "runs by a logged model",
+            post("runs/search", experiment_ids=["~e~"], filter="tags.`mlflow.log-model.history` LIKE '%victim%'"),
+            IN_BOTH,
+        ),
         ("the run", get("runs/get", run_id="~r1~"), IN_BOTH),
         ("webhooks", get("webhooks"), ""),
         ("the webhook", get("webhooks/~hook~"), ""),
@@ -183,7 +211,9 @@ def walk(server: Server, token: str, kind: str, query: str, size: int) -> list[l
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 100])
-@pytest.mark.parametrize("query", ["", "&order_by=name%20DESC", "&order_by=last_updated_timestamp%20ASC", "&filter=name%20LIKE%20%27victim%25%27"])
+@pytest.mark.parametrize(
+    "query", ["", "&order_by=name%20DESC", "&order_by=last_updated_timestamp%20ASC", "&filter=name%20LIKE%20%27victim%25%27"]
+)
 @pytest.mark.parametrize("kind", [MODELS, VERSIONS])
 def test_pages_are_those_of_a_house_without_the_hidden(house: House, kind: str, query: str, size: int) -> None:
     """Page for page; all but the last one are full."""

@@ -92,7 +92,10 @@ def new_names() -> Iterator[Vector]:
 
 def versions() -> Iterator[Vector]:
     """Whatever Python's `int` takes, on every call that takes a version."""
-    wishes = {name: ON_VICTIM[name] for name in ("get version", "download uri", "file", "tag version", "untag version", "describe version", "archive", "delete version")}
+    wishes = {
+        name: ON_VICTIM[name]
+        for name in ("get version", "download uri", "file", "tag version", "untag version", "describe version", "archive", "delete version")
+    }
     spellings = {
         "zero before": ("01", ""),
         "zeros before": ("0001", ""),

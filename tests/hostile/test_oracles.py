@@ -34,7 +34,11 @@ def broken() -> Iterator[Vector]:
         ("a stage that is none", post("model-versions/transition-stage", **version, stage="Nowhere"), SAME),
         ("a stage of no version", post("model-versions/transition-stage", name=VICTIM, version="99", stage="Staging"), SAME),
         ("no stage", post("model-versions/transition-stage", **version), SAME),
-        ("all archived with it", post("model-versions/transition-stage", **version, stage="Archived", archive_existing_versions=True), SAME),
+        (
+            "all archived with it",
+            post("model-versions/transition-stage", **version, stage="Archived", archive_existing_versions=True),
+            SAME,
+        ),
         ("the latest in no stage", post("registered-models/get-latest-versions", name=VICTIM, stages=["Nowhere"]), ""),
         ("a tag without a key", post("registered-models/set-tag", name=VICTIM, value="v"), SAME),
         ("a tag with a bad key", post("registered-models/set-tag", name=VICTIM, key="a/../b", value="v"), SAME),
@@ -53,7 +57,11 @@ def broken() -> Iterator[Vector]:
         ("mine of the prompt", post("model-versions/create", name="mine_a", source=f"models:/{PROMPT}/1"), ""),
         ("the prompt", get("registered-models/get", name=PROMPT), ""),
         ("the prompt's version", get("model-versions/get", name=PROMPT, version="1"), ""),
-        ("a name like the prompt's", post("registered-models/create", name=PROMPT, tags=[{"key": "mlflow.prompt.is_prompt", "value": "true"}]), ""),
+        (
+            "a name like the prompt's",
+            post("registered-models/create", name=PROMPT, tags=[{"key": "mlflow.prompt.is_prompt", "value": "true"}]),
+            "",
+        ),
         ("a new name like the victim's", post("registered-models/rename", name="mine_nothing", new_name=VICTIM), SAME),
         ("a description too long", call("PATCH", "registered-models/update", name=VICTIM, description="x" * 20_000), ""),
         ("an unknown field", post("registered-models/set-tag", name=VICTIM, key="k", value="v", unknown=1), ""),
@@ -84,7 +92,9 @@ def naming(house: House) -> dict[str, Request]:
         made = sample(row["method"], row["path"], place)
         if VICTIM in made.target or VICTIM in json.dumps(made.body, default=str):
             body = None if made.body is None else json.dumps(made.body).encode()
-            found[f"{row['method']} {row['path']}"] = Request(row["method"], made.target, body, ("Content-Type: application/json",) if body else ())
+            found[f"{row['method']} {row['path']}"] = Request(
+                row["method"], made.target, body, ("Content-Type: application/json",) if body else ()
+            )
     assert len(found) > 40, sorted(found)
     return found
 

@@ -86,15 +86,28 @@ def methods() -> Iterator[Vector]:
             yield attack(f"{wish.name} with {header}", "engineer", wish.request.having(header), wish.twin())
         yield attack(f"{wish.name} by HTTP/1.0", "engineer", replace(wish.request, version="HTTP/1.0"), wish.twin())
     refused = "MLflow has no such method there"
-    for name, method in (("tag", "PUT"), ("tag", "PATCH"), ("tag", "DELETE"), ("untag", "POST"), ("get", "POST"), ("get", "DELETE"), ("tag", "TRACE"), ("tag", "GET")):
+    for name, method in (
+        ("tag", "PUT"),
+        ("tag", "PATCH"),
+        ("tag", "DELETE"),
+        ("untag", "POST"),
+        ("get", "POST"),
+        ("get", "DELETE"),
+        ("tag", "TRACE"),
+        ("tag", "GET"),
+    ):
         yield attack(f"{name} by {method}", "engineer", WISHES[name].request.by(method), WISHES[name].twin(), refused)
     for name in ("get", "get version", "get by alias"):
         path, _, query = ON_VICTIM[name].request.target.partition("?")
         fields = dict(pair.split("=") for pair in query.split("&"))
         yield attack(f"{name} by HEAD with a body", "engineer", call("HEAD", path, **fields), ON_VICTIM[name].twin())
-        yield attack(f"{name} by HEAD", "engineer", ON_VICTIM[name].request.by("HEAD"), ON_VICTIM[name].twin(), "MLflow reads the body of a HEAD")
+        yield attack(
+            f"{name} by HEAD", "engineer", ON_VICTIM[name].request.by("HEAD"), ON_VICTIM[name].twin(), "MLflow reads the body of a HEAD"
+        )
     yield attack("file by HEAD", "engineer", WISHES["file"].request.by("HEAD"), WISHES["file"].twin())
-    yield attack("get by OPTIONS", "engineer", WISHES["get"].request.by("OPTIONS"), WISHES["get"].twin(), "it says only which methods there are")
+    yield attack(
+        "get by OPTIONS", "engineer", WISHES["get"].request.by("OPTIONS"), WISHES["get"].twin(), "it says only which methods there are"
+    )
 
 
 def places() -> Iterator[Vector]:
@@ -106,10 +119,24 @@ def places() -> Iterator[Vector]:
         yield attack(f"a GET's body with {name}", "engineer", raw("GET", path + query, victim), twin)
         yield attack(f"a GET's untyped body with {name}", "engineer", Request("GET", path + query, victim), twin)
     ignored = "MLflow reads the other place"
-    yield attack("a GET with mine in the query, the victim's in the body", "engineer", raw("GET", path + "?name=mine_a", victim), own, ignored, own=True)
+    yield attack(
+        "a GET with mine in the query, the victim's in the body",
+        "engineer",
+        raw("GET", path + "?name=mine_a", victim),
+        own,
+        ignored,
+        own=True,
+    )
     yield attack("a GET with the victim in the query, mine in the body", "engineer", raw("GET", f"{path}?name={VICTIM}", mine), twin)
     yield attack("a GET of two names, the victim first", "engineer", Request("GET", f"{path}?name={VICTIM}&name=mine_a"), twin)
-    yield attack("a GET of two names, mine first", "engineer", Request("GET", f"{path}?name=mine_a&name={VICTIM}"), own, "MLflow takes the first", own=True)
+    yield attack(
+        "a GET of two names, mine first",
+        "engineer",
+        Request("GET", f"{path}?name=mine_a&name={VICTIM}"),
+        own,
+        "MLflow takes the first",
+        own=True,
+    )
     yield attack("a GET of two names, one encoded", "engineer", Request("GET", f"{path}?n%61me={VICTIM}&name=mine_a"), twin)
     yield attack("an encoded name of a parameter", "engineer", Request("GET", f"{path}?%6e%61%6d%65={VICTIM}"), twin)
     yield attack("a semicolon between", "engineer", Request("GET", f"{path}?name=mine_a;name={VICTIM}"), own, "`;` is part of the value")
@@ -120,7 +147,13 @@ def places() -> Iterator[Vector]:
         untag = ON_VICTIM["untag"].request
         yield attack(f"a DELETE with {query} in its query", "engineer", untag.at(f"{untag.target}?{query}"), ON_VICTIM["untag"].twin())
     empty = post("registered-models/set-tag")
-    yield attack("a POST with all in its query", "engineer", empty.at(f"{empty.target}?name={VICTIM}&key=k&value=v"), ON_VICTIM["tag"].twin(), ignored)
+    yield attack(
+        "a POST with all in its query",
+        "engineer",
+        empty.at(f"{empty.target}?name={VICTIM}&key=k&value=v"),
+        ON_VICTIM["tag"].twin(),
+        ignored,
+    )
     gone = Request("DELETE", f"{API}registered-models/delete?name={VICTIM}")
     yield attack("a DELETE with all in its query", "engineer", gone, ON_VICTIM["delete"].twin(), ignored)
     both = raw("DELETE", "registered-models/delete?name=mine_a", victim, JSON_TYPE)

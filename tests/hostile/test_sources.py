@@ -132,7 +132,14 @@ def sources() -> Iterator[Vector]:
 def by_others() -> Iterator[Vector]:
     """The plain forms, by those who lack something else."""
     for who in ("scientist", "patterns", "reader", "deployer", "ci", "unclaimed", "no token"):
-        for name in ("a version", "an alias", "the logged model", "the run's folder", "the place of the third run", "the third person's copy"):
+        for name in (
+            "a version",
+            "an alias",
+            "the logged model",
+            "the run's folder",
+            "the place of the third run",
+            "the third person's copy",
+        ):
             source, ids, _ = SOURCES[name]
             request = post("model-versions/create", name="mine_a", source=source, **ids)
             yield attack(f"{name} as {who}", who, (request, *read_back("run" in name)), ON_MINE["new version"].twin("engineer"), told=TAKEN)
@@ -156,7 +163,12 @@ def forged_registrations() -> Iterator[Vector]:
     """The logged model's tag says that it is registered as mine."""
     listed = '[{"name": "mine_a", "version": 1}]'
     request = post("model-versions/create", name="mine_a", source="models:/~l1~", **L1)
-    forge = Request("PATCH", "/api/2.0/mlflow/logged-models/~l1~/tags", post("x", tags=[{"key": "mlflow.modelVersions", "value": listed}]).body, ("Content-Type: application/json",))
+    forge = Request(
+        "PATCH",
+        "/api/2.0/mlflow/logged-models/~l1~/tags",
+        post("x", tags=[{"key": "mlflow.modelVersions", "value": listed}]).body,
+        ("Content-Type: application/json",),
+    )
     twin = ON_MINE["new version"].twin("engineer")
     yield attack("after forging the list of registrations", "engineer", (forge, request, *read_back(False)), twin, told=TAKEN)
     bare_id = post("model-versions/create", name="mine_a", source="runs:/~spare~/model", run_id="~spare~", **L1)

@@ -10,7 +10,16 @@ from hostile.sow import OWN_TAGS
 from hostile.vector import AJAX, API, API3, JSON_TYPE, VICTIM, Request, Twin, Vector, attack, call, each, get, post, raw
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
-PROTECTED = ("sekisho.stage", "sekisho.", "sekisho.anything.else", "model_hash", "stage_transition_history", "evidence.unit_test", "evidence.", "evidence.security_scan")
+PROTECTED = (
+    "sekisho.stage",
+    "sekisho.",
+    "sekisho.anything.else",
+    "model_hash",
+    "stage_transition_history",
+    "evidence.unit_test",
+    "evidence.",
+    "evidence.security_scan",
+)
 MODEL = {"name": "mine_a"}
 VERSION = {"name": "mine_a", "version": "1"}
 
@@ -45,7 +54,12 @@ def protected() -> Iterator[Vector]:
         version = call("DELETE", "model-versions/delete-tag", name="mine_tagged", version="1", key=key)
         for name, request in (("a model", model), ("a version", version)):
             yield attack(f"delete {key} of {name}", "engineer", request, ON_MINE["untag"].twin("engineer"))
-            yield attack(f"set {key} of {name} anew", "engineer", request.by("POST").at(request.target.replace("delete-tag", "set-tag")).with_field("value", "x"), ON_MINE["tag"].twin("engineer"))
+            yield attack(
+                f"set {key} of {name} anew",
+                "engineer",
+                request.by("POST").at(request.target.replace("delete-tag", "set-tag")).with_field("value", "x"),
+                ON_MINE["tag"].twin("engineer"),
+            )
             if not key.startswith("evidence."):
                 yield attack(f"delete {key} of {name} as admin", "admin", request, ON_MINE["untag"].twin("engineer"))
 
@@ -82,7 +96,9 @@ def prompts() -> Iterator[Vector]:
             "unmake a prompt": call("DELETE", "registered-models/delete-tag", name="mine_prompt", key=PROMPT_TAG),
             "unmake a prompt's version": call("DELETE", "model-versions/delete-tag", name="mine_prompt", version="1", key=PROMPT_TAG),
             "deny a prompt": post("registered-models/set-tag", name="mine_prompt", key=PROMPT_TAG, value="false"),
-            "version of a model as a prompt's": post("model-versions/create", name="mine_a", source="dummy-source", tags=tagged(PROMPT_TAG, "true")),
+            "version of a model as a prompt's": post(
+                "model-versions/create", name="mine_a", source="dummy-source", tags=tagged(PROMPT_TAG, "true")
+            ),
         }.items():
             yield attack(f"{name} as {who}", who, request, Twin("engineer", made))
 
@@ -101,11 +117,25 @@ def kept_by_mlflow() -> Iterator[Vector]:
         ("erase the registrations", call("PATCH", "logged-models/~l1~/tags", tags=[{"key": key, "value": "[]"}]), ""),
         ("delete the registrations", Request("DELETE", f"{API}logged-models/~l1~/tags/{key}"), ""),
         ("delete the registrations, encoded", Request("DELETE", f"{API}logged-models/~l1~/tags/mlflow%2EmodelVersions"), ""),
-        ("delete the registrations, encoded twice", Request("DELETE", f"{API}logged-models/~l1~/tags/mlflow%252EmodelVersions"), "MLflow decodes once"),
-        ("forge by an escaped key", raw("PATCH", "logged-models/~l1~/tags", rb'{"tags":[{"key":"mlflow.\u006dodelVersions","value":"[]"}]}'), ""),
-        ("forge by a key twice", raw("PATCH", "logged-models/~l1~/tags", b'{"tags":[{"key":"plain","value":"[]","key":"mlflow.modelVersions"}]}'), ""),
+        (
+            "delete the registrations, encoded twice",
+            Request("DELETE", f"{API}logged-models/~l1~/tags/mlflow%252EmodelVersions"),
+            "MLflow decodes once",
+        ),
+        (
+            "forge by an escaped key",
+            raw("PATCH", "logged-models/~l1~/tags", rb'{"tags":[{"key":"mlflow.\u006dodelVersions","value":"[]"}]}'),
+            "",
+        ),
+        (
+            "forge by a key twice",
+            raw("PATCH", "logged-models/~l1~/tags", b'{"tags":[{"key":"plain","value":"[]","key":"mlflow.modelVersions"}]}'),
+            "",
+        ),
     ):
-        yield attack(name, "engineer", request, twin, refuses, own=True, told="the write is answered as done, and what it changes is not the list")
+        yield attack(
+            name, "engineer", request, twin, refuses, own=True, told="the write is answered as done, and what it changes is not the list"
+        )
     where = {"key": "mlflow.artifactLocation", "value": "mlflow-artifacts:/~e~/models/~l1~/artifacts"}
     plain = Twin("engineer", call("PATCH", "traces/~trace~/tags", key="plain", value="no"))
     info = {
@@ -120,13 +150,31 @@ def kept_by_mlflow() -> Iterator[Vector]:
         ("move a trace's data", call("PATCH", "traces/~trace~/tags", **where), ""),
         ("move a trace's data, third version", call("PATCH", f"{API3}traces/~trace~/tags", **where), ""),
         ("move a trace's data by the page", call("PATCH", "/ajax-api/3.0/mlflow/traces/~trace~/tags", **where), ""),
-        ("move a trace's data by an escape", raw("PATCH", f"{API3}traces/~trace~/tags", rb'{"key":"mlflow.artifact\u004cocation","value":"mlflow-artifacts:/~e~/models/~l1~/artifacts"}', JSON_TYPE), ""),
+        (
+            "move a trace's data by an escape",
+            raw(
+                "PATCH",
+                f"{API3}traces/~trace~/tags",
+                rb'{"key":"mlflow.artifact\u004cocation","value":"mlflow-artifacts:/~e~/models/~l1~/artifacts"}',
+                JSON_TYPE,
+            ),
+            "",
+        ),
         ("start a trace elsewhere", post(f"{API3}traces", trace={"trace_info": info}), twofold),
-        ("start a trace at the victim's", (post(f"{API3}traces", trace={"trace_info": info}), get("/ajax-api/3.0/mlflow/get-trace-artifact", request_id=info["trace_id"], path="MLmodel")), twofold),
+        (
+            "start a trace at the victim's",
+            (
+                post(f"{API3}traces", trace={"trace_info": info}),
+                get("/ajax-api/3.0/mlflow/get-trace-artifact", request_id=info["trace_id"], path="MLmodel"),
+            ),
+            twofold,
+        ),
     ):
         yield attack(name, "engineer", request, plain, refuses, own=True)
     elsewhere = post("experiments/create", name="elsewhere", artifact_location="mlflow-artifacts:/~e~/models/~l1~/artifacts")
-    yield attack("an experiment at the victim's files", "engineer", elsewhere, Twin("engineer", post("experiments/create", name="elsewhere")))
+    yield attack(
+        "an experiment at the victim's files", "engineer", elsewhere, Twin("engineer", post("experiments/create", name="elsewhere"))
+    )
     local = post("experiments/create", name="elsewhere", artifact_location="/etc")
     yield attack("an experiment on the host's disk", "engineer", local, Twin("engineer", post("experiments/create", name="elsewhere")))
 

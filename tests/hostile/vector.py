@@ -49,6 +49,10 @@ class Request:
         """The same by another method."""
         return replace(self, method=method)
 
+    def saying(self, body: bytes, *headers: str) -> Request:
+        """With another body, and these headers alone."""
+        return replace(self, body=body, headers=headers or (JSON_TYPE,))
+
     def with_field(self, name: str, value: object) -> Request:
         """With another value of a field of its JSON."""
         return replace(self, body=json.dumps(json.loads(self.body or b"{}") | {name: value}).encode())
