@@ -23,7 +23,7 @@ from harness.sekisho import Sekisho
 from harness.state import State
 from hostile import forge
 from hostile.sow import sow, without_hidden
-from hostile.vector import HIDDEN, MARKER, Request, Twin, Vector
+from hostile.vector import HIDDEN, LINEAGE, MARKER, Request, Twin, Vector
 
 OWN = ["mine_*", "victim_mode", "victim_model2"]
 # Who there is: role and claim. The first ones attack, the others are those who may.
@@ -121,8 +121,7 @@ class House:
         """What the attacker got through sekisho and should not have."""
         token = self.token(vector.who)
         answers, changes = self.gated.send(vector.steps, token)
-        if vector.own:
-            changes = [line for line in changes if self.concerns_hidden(line)]
+        changes = self.harmful(vector, changes)
         yield from (f"changed: {line[:300]}" for line in changes)
         for step, answer in zip(vector.steps, answers, strict=True):
             shown = f"{step.method} {step.target[:120]} -> {answer.status} {answer.body[:300]!r}"
@@ -159,10 +158,12 @@ class House:
         text = _TOKEN.sub(_own_token, _FOLDER.sub("<folder>", text))
         return _NEW.sub(lambda found: found[0] if found[0] in known else "<new>", text)
 
-    def concerns_hidden(self, line: str) -> bool:
-        """Whether a change is one of what is hidden."""
+    def harmful(self, vector: Vector, changes: Sequence[str]) -> Sequence[str]:
+        """The changes that the vector may not make."""
         words = (*HIDDEN, MARKER, *(self.words[word] for word in ("r1", "r2", "r3", "l1")))
-        return any(word in line for word in words)
+        if vector.own == LINEAGE:
+            changes = [line for line in changes if line.startswith("~ file")]
+        return [line for line in changes if not vector.own or any(word in line for word in words)]
 
     def bare_verdict(self, vector: Vector) -> Iterator[str]:
         """That the vector does harm where nobody stands in front, or that MLflow itself refuses it as is said."""
@@ -172,8 +173,7 @@ class House:
             for step, answer in zip(vector.steps, answers, strict=True)
             if (found := self.secrets_in(answer, step.message(self.words, None)))
         ]
-        if vector.own:
-            changes = [line for line in changes if self.concerns_hidden(line)]
+        changes = self.harmful(vector, changes)
         harm = bool(changes or told)
         if not harm and not vector.told:
             others, _ = self.empty_bare.send(vector.steps, None)

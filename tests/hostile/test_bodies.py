@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from hostile.deeds import ON_MINE, ON_VICTIM
 from hostile.house import House
-from hostile.vector import API, JSON_TYPE, TAKEN, VICTIM, Twin, Vector, attack, call, each, post, raw
+from hostile.vector import API, JSON_TYPE, ROWS, TAKEN, VICTIM, Twin, Vector, attack, call, each, post, raw
 
 TAG, UNTAG, DESCRIBE = ON_VICTIM["tag"], ON_VICTIM["untag"], ON_VICTIM["describe"]
 EMPTY = "MLflow sees no body, and misses the name"
@@ -35,7 +35,7 @@ def two_names() -> Iterator[Vector]:
         ("the victim in a comment", '{"name":"mine_a",/*"name":"victim_model",*/"key":"k","value":"v"}', EMPTY),
         ("JSON in the name", '{"name":"{\\"name\\":\\"victim_model\\"}","key":"k","value":"v"}', "there is no such model"),
     ):
-        yield attack(name, "engineer", raw("POST", SET_TAG, body.encode()), own if refuses else TAG.twin(), refuses, own=True)
+        yield attack(name, "engineer", raw("POST", SET_TAG, body.encode()), own if refuses else TAG.twin(), refuses, own=ROWS)
     stage = '{"name":"%s","version":"1","stage":"Archived","name":"victim_model"}'
     yield attack(
         "a stage, the victim last",

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from harness.rest import send_raw
 from hostile.deeds import FREE_FILE
-from hostile.house import NOBODY, House
-from hostile.vector import AJAX, API, BINARY_TYPE, FILES, TAKEN, VICTIM, Request, Twin, Vector, attack, call, each, post
+from hostile.house import NOBODY, House, as_json
+from hostile.vector import AJAX, API, BINARY_TYPE, FILES, LINEAGE, ROWS, TAKEN, VICTIM, Request, Twin, Vector, attack, call, each, post
 
 AJAX_FILES = "/ajax-api/2.0/mlflow-artifacts/artifacts"
 # The places of the hidden versions' files: of a logged model, of a run's folder, of another folder.
@@ -139,7 +139,7 @@ def read_by_name() -> Iterator[Vector]:
         ("the third run", "run_id=~r3~&path=net/MLmodel", ""),
     ):
         other = Twin("owner", Request("GET", "/get-artifact?run_id=~r3~&path=net/MLmodel")) if name == "the third run" else twin
-        yield attack(f"get-artifact by {name}", "engineer", Request("GET", f"/get-artifact?{query}"), other, refuses, told=TAKEN, own=True)
+        yield attack(f"get-artifact by {name}", "engineer", Request("GET", f"/get-artifact?{query}"), other, refuses, told=TAKEN, own=ROWS)
     for who in OTHERS:
         yield attack(f"get-artifact as {who}", who, twin.request, twin, told=TAKEN)
     for name, request in {
@@ -259,7 +259,7 @@ def written() -> Iterator[Vector]:
         ("out of my run", "run_uuid=~mine~&path=../../~r2~/artifacts/model/MLmodel", REFUSED),
     ):
         yield attack(
-            f"upload {name}", "engineer", Request("POST", f"{small}?{query}", b"taken", (BINARY_TYPE,)), twin, refuses, told=TAKEN, own=True
+            f"upload {name}", "engineer", Request("POST", f"{small}?{query}", b"taken", (BINARY_TYPE,)), twin, refuses, told=TAKEN, own=ROWS
         )
     for who in (*OTHERS, "third"):
         yield attack(
@@ -328,7 +328,40 @@ def indirect() -> Iterator[Vector]:
             yield attack(f"{name} as {who}", who, request, Twin("engineer", twin), refuses, told=TAKEN)
 
 
-VECTORS = [*read_by_path(), *read_by_name(), *listed(), *presigned(), *written(), *deleted(), *indirect()]
+def detours() -> Iterator[Vector]:
+    """Something of mine is first made to look as if the files were its own; then they are read and written over."""
+    version = {"name": "mine_a", "source": "models:/mine_a/1"}
+    prompt = {"name": "mine_prompt", "source": "dummy-source", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}
+    listed = [{"key": "mlflow.modelVersions", "value": '[{"name": "mine_a", "version": 1}]'}]
+    firsts: dict[str, tuple[Request, ...]] = {
+        "a copy of mine with the run": (post("model-versions/create", **version, run_id="~r2~"),),
+        "a copy of mine with the logged model": (post("model-versions/create", **version, model_id="~l1~"),),
+        "a prompt's version with the run": (post("model-versions/create", **prompt, run_id="~r2~"),),
+        "a new prompt's version with the run": (
+            post("registered-models/create", name="mine_prompt2", tags=prompt["tags"]),
+            post("model-versions/create", **prompt | {"name": "mine_prompt2"}, run_id="~r2~"),
+        ),
+        "a logged model of the run": (post("logged-models", experiment_id="~e~", name="model", source_run_id="~r2~"),),
+        "the list of registrations": (call("PATCH", "logged-models/~l1~/tags", tags=listed),),
+        "an output of my run": (post("runs/outputs", run_id="~mine~", models=[{"model_id": "~l1~", "step": 0}]),),
+        "an input of my run": (post("runs/log-inputs", run_id="~mine~", models=[{"model_id": "~l1~"}]),),
+        "an output of the run": (post("runs/outputs", run_id="~r2~", models=[{"model_id": "~ownl~", "step": 0}]),),
+        "a tag of the run": (post("runs/set-tag", run_id="~r2~", key="mlflow.parentRunId", value="~mine~"),),
+        "a model of the run": (
+            post("runs/log-model", run_id="~mine~", model_json='{"run_id": "~mine~", "artifact_path": "model", "model_uuid": "~l1~"}'),
+        ),
+    }
+    for name, first in firsts.items():
+        for kind, place in PLACES.items():
+            path = f"{place}/MLmodel"
+            read = Request("GET", f"{FILES}/{path}")
+            yield attack(f"read the {kind}'s after {name}", "engineer", (*first, read), reading(path), own=LINEAGE, told=TAKEN)
+            changing = (*first, put(path), Request("DELETE", f"{FILES}/{place}"))
+            twin = Twin("owner", put(path, b"new"))
+            yield attack(f"change the {kind}'s after {name}", "engineer", changing, twin, own=LINEAGE, told=TAKEN)
+
+
+VECTORS = [*detours(), *read_by_path(), *read_by_name(), *listed(), *presigned(), *written(), *deleted(), *indirect()]
 
 
 @each(VECTORS)
@@ -369,6 +402,18 @@ def test_a_copy_does_not_lock_the_owner_out(house: House, place: str) -> None:
     """There is a third person's copy of the first version; the owner still reads, writes and deletes."""
     for request in (Request("GET", f"{FILES}/{place}/MLmodel"), put(f"{place}/MLmodel", b"newer"), Request("DELETE", f"{FILES}/{place}")):
         assert house.twin_works(Twin("owner", request)) == ""
+
+
+def test_no_logged_model_takes_the_place_of_a_runs_folder(house: House) -> None:
+    """The plain client loads `runs:/RUN/NAME` from the run's logged model of that name, whoever made it, and whenever."""
+    engineer = house.tokens["engineer"]
+    made = post("logged-models", experiment_id="~e~", name="model", source_run_id="~r2~")
+    answer = send_raw(house.gated.url, made.message(house.words, engineer))
+    if answer.status == 200:
+        place = as_json(answer)["model"]["info"]["artifact_uri"].partition(":/")[2]
+        answer = send_raw(house.gated.url, put(f"{place}/MLmodel").message(house.words, engineer))
+    house.gated.send([], None)
+    assert 400 <= answer.status < 405, answer
 
 
 def test_registering_gives_the_files_to_the_model(house: House) -> None:

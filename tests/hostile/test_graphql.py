@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from hostile.house import NOBODY, House
-from hostile.vector import JSON_TYPE, TAKEN, Request, Twin, Vector, attack, each, post, raw
+from hostile.vector import JSON_TYPE, ROWS, TAKEN, Request, Twin, Vector, attack, each, post, raw
 
 VERSION = "name version source description runId modelId aliases tags{key value}"
 RUN = {"data": {"runId": "~r1~"}}
@@ -122,7 +122,7 @@ def runs() -> Iterator[Vector]:
     }
     for name, (document, variables, refuses) in documents.items():
         twin = OWN_RUNS if name.startswith("runs") else OWN_RUN
-        yield attack(name, "engineer", ask(document, variables), twin, refuses, own=True)
+        yield attack(name, "engineer", ask(document, variables), twin, refuses, own=ROWS)
         yield attack(f"{name}, no credential", NOBODY, ask(document, variables), twin, refuses)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from hostile.deeds import ON_MINE, ON_VICTIM
 from hostile.house import House
-from hostile.vector import API, JSON_TYPE, VICTIM, Request, Vector, attack, call, each, get, post, raw
+from hostile.vector import API, JSON_TYPE, ROWS, VICTIM, Request, Vector, attack, call, each, get, post, raw
 
 WISHES = {name: ON_VICTIM[name] for name in ("get", "tag", "untag", "file", "latest by POST")}
 NOT_ROUTED = "no route of MLflow's matches"
@@ -125,7 +125,7 @@ def places() -> Iterator[Vector]:
         raw("GET", path + "?name=mine_a", victim),
         own,
         ignored,
-        own=True,
+        own=ROWS,
     )
     yield attack("a GET with the victim in the query, mine in the body", "engineer", raw("GET", f"{path}?name={VICTIM}", mine), twin)
     yield attack("a GET of two names, the victim first", "engineer", Request("GET", f"{path}?name={VICTIM}&name=mine_a"), twin)
@@ -135,7 +135,7 @@ def places() -> Iterator[Vector]:
         Request("GET", f"{path}?name=mine_a&name={VICTIM}"),
         own,
         "MLflow takes the first",
-        own=True,
+        own=ROWS,
     )
     yield attack("a GET of two names, one encoded", "engineer", Request("GET", f"{path}?n%61me={VICTIM}&name=mine_a"), twin)
     yield attack("an encoded name of a parameter", "engineer", Request("GET", f"{path}?%6e%61%6d%65={VICTIM}"), twin)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hostile.deeds import ON_MINE
 from hostile.house import House
 from hostile.sow import OWN_TAGS
-from hostile.vector import AJAX, API, API3, JSON_TYPE, VICTIM, Request, Twin, Vector, attack, call, each, get, post, raw
+from hostile.vector import AJAX, API, API3, JSON_TYPE, ROWS, VICTIM, Request, Twin, Vector, attack, call, each, get, post, raw
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 PROTECTED = (
@@ -134,7 +134,7 @@ def kept_by_mlflow() -> Iterator[Vector]:
         ),
     ):
         yield attack(
-            name, "engineer", request, twin, refuses, own=True, told="the write is answered as done, and what it changes is not the list"
+            name, "engineer", request, twin, refuses, own=ROWS, told="the write is answered as done, and what it changes is not the list"
         )
     where = {"key": "mlflow.artifactLocation", "value": "mlflow-artifacts:/~e~/models/~l1~/artifacts"}
     plain = Twin("engineer", call("PATCH", "traces/~trace~/tags", key="plain", value="no"))
@@ -170,7 +170,7 @@ def kept_by_mlflow() -> Iterator[Vector]:
             twofold,
         ),
     ):
-        yield attack(name, "engineer", request, plain, refuses, own=True)
+        yield attack(name, "engineer", request, plain, refuses, own=ROWS)
     elsewhere = post("experiments/create", name="elsewhere", artifact_location="mlflow-artifacts:/~e~/models/~l1~/artifacts")
     yield attack(
         "an experiment at the victim's files", "engineer", elsewhere, Twin("engineer", post("experiments/create", name="elsewhere"))

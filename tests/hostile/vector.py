@@ -23,6 +23,7 @@ VICTIM = "victim_model"
 PROMPT = "hidden_prompt"
 COPY = "a_third_copy"
 HIDDEN = (VICTIM, PROMPT, COPY)
+ROWS, LINEAGE = "rows", "lineage"
 TAKEN = "whoever is refused a place learns that it is taken; not by what"
 MARKER = "Kuroshio-7f3a"
 
@@ -126,7 +127,7 @@ class Vector:
     steps: tuple[Request, ...]
     twin: Twin
     bare_refuses: str = ""
-    own: bool = False  # it may change what is the attacker's own
+    own: str = ""  # what it may change: with ROWS all that is not hidden, with LINEAGE all but the hidden files
     told: str = ""  # why the refusal itself cannot but tell that something is there
 
 
@@ -136,7 +137,7 @@ def attack(
     request: Request | Iterable[Request],
     twin: Twin,
     bare_refuses: str = "",
-    own: bool = False,
+    own: str = "",
     told: str = "",
 ) -> Vector:
     """A vector of one request or of several."""
