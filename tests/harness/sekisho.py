@@ -82,22 +82,14 @@ class Sekisho:
         self.config.write_text("\n".join(lines) + "\n")
 
     def __enter__(self) -> Sekisho:
+        command = [str(binary()), "serve", "--config", str(self.config)]
+        self._child = Child(command, self.folder, self.log, {})
         try:
-            self._start()
+            self._child.wait_ready(f"{self.admin_url}/readyz", 30)
         except BaseException:
             self.__exit__(RuntimeError, None, None)
             raise
         return self
-
-    def _start(self) -> None:
-        self._child = Child([str(binary()), "serve", "--config", str(self.config)], self.folder, self.log, {})
-        self._child.wait_ready(f"{self.admin_url}/readyz", 30)
-
-    def restart(self) -> None:
-        """Another process in its place, which remembers nothing."""
-        if self._child is not None:
-            self._child.stop(grace=35)
-        self._start()
 
     def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         if self._child is not None:

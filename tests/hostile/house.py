@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import secrets
 import sqlite3
 import time
 from collections import Counter
@@ -76,6 +77,11 @@ class Server:
         (commits,) = self._watch.execute("PRAGMA data_version").fetchone()
         return commits, sorted(_entries(str(self.mlflow.artifacts)))
 
+    def close(self) -> None:
+        """Ends the sekisho in front, if there is one."""
+        if self.gate is not None:
+            self.gate.__exit__(None, None, None)
+
     def send(self, steps: Sequence[Request], token: str | None) -> tuple[list[Answer], list[str]]:
         """Sends them in their order; the answers, and what has changed at the end. Then all is as before."""
         answers = [send_raw(self.url, step.message(self.house.words, token)) for step in steps]
@@ -87,7 +93,9 @@ class Server:
             self.mlflow.restore(*self.seeded)
         self._untouched = self._glance()
         if self.gate is not None and _versions(self.clean) - _versions(after):
-            self.gate.restart()  # it saw a version go, and nothing in MLflow tells that it has come back
+            self.close()  # it saw a version go, and nothing in MLflow tells that it has come back
+            self.gate = open_gate(self.mlflow, self.house)
+            self.url = self.gate.url
         return answers, changes
 
 
@@ -104,7 +112,6 @@ class House:
     bare: Server = field(init=False)
     empty: Server = field(init=False)
     empty_bare: Server = field(init=False)
-    sekisho: Sekisho = field(init=False)
 
     def token(self, who: str) -> str | None:
         """The person's token."""
@@ -217,20 +224,24 @@ def open_house(folder: Path) -> Iterator[House]:
         copies = [MlflowServer(LOGS, copy_of=seeded) for seeded in (full, empty)]
         with ThreadPoolExecutor(2) as pool:
             behind, alone = pool.map(stack.enter_context, copies)
-        unlimited = {"limits": {"requests_per_second": 0}}
-        gates = [Sekisho(server.url, LOGS, settings=unlimited) for server in (behind, alone)]
-        house.sekisho = gates[0]
-        house.secret = (gates[0].folder / "secret").read_bytes()
+        house.secret = secrets.token_urlsafe(48).encode()
         house.words = {**house.words, **forge.words(house.secret)}
-        (gates[1].folder / "secret").write_bytes(house.secret)
-        for gate in gates:
-            stack.enter_context(gate)
+        gates = [open_gate(server, house) for server in (behind, alone)]
         house.tokens = {who: token_of(gates[0], who, role, claim) for who, (role, claim) in PEOPLE.items()}
         house.gated = Server(behind, gates[0].url, full, house, gates[0])
         house.bare = Server(bare, bare.url, full, house)
         house.empty = Server(alone, gates[1].url, empty, house, gates[1])
         house.empty_bare = Server(alone, alone.url, empty, house)
+        stack.callback(house.gated.close)
+        stack.callback(house.empty.close)
         yield house
+
+
+def open_gate(mlflow: MlflowServer, house: House) -> Sekisho:
+    """A sekisho in front of the server; all of the house have one secret, so that a token is good at each."""
+    gate = Sekisho(mlflow.url, LOGS, settings={"limits": {"requests_per_second": 0}})
+    (gate.folder / "secret").write_bytes(house.secret)
+    return gate.__enter__()
 
 
 def _versions(state: State) -> set[tuple[object, ...]]:

@@ -25,7 +25,7 @@ Ask = Callable[[str, Request], Answer]
 def ask(house: House) -> Iterator[Ask]:
     """Asks through sekisho as somebody; at the end all is as before."""
     role, _ = PEOPLE["owner"]
-    tokens = house.tokens | {"mover": token_of(house.sekisho, "owner", role, [VICTIM, "moved_model"])}
+    tokens = house.tokens | {"mover": token_of(house.gated.gate, "owner", role, [VICTIM, "moved_model"])}
     yield lambda who, request: send_raw(house.gated.url, request.message(house.words, tokens[who]))
     house.gated.send([], None)
 
