@@ -44,14 +44,14 @@ impl Gate {
             (Place::Held(wanted, id), Deed::Write | Deed::Delete)
             | (Place::Loose(wanted, id), Deed::Write) => {
                 let mut demands = vec![theirs(id.as_deref())];
-                demands.extend(self.writers(&wanted, deed == Deed::Delete, writable).await?);
+                demands.extend(self.writers(&wanted, false, writable).await?);
                 demands
             }
             (Place::Held(wanted, id), Deed::Retire) => {
                 let mut demands = vec![theirs(id.as_deref())];
-                demands.extend(self.writers(&wanted, true, &writable).await?);
+                demands.extend(self.writers(&wanted, false, &writable).await?);
                 for also in self.ownership.by_another_name(&self.facts, &self.mlflow, &wanted).await? {
-                    demands.extend(self.writers(&also, false, &writable).await?);
+                    demands.extend(self.writers(&also, true, &writable).await?);
                 }
                 demands
             }
@@ -59,7 +59,7 @@ impl Gate {
                 let mut demands = vec![theirs(Some(&id))];
                 self.ownership.catch_up(&self.facts, &self.mlflow).await?;
                 for wanted in self.ownership.in_experiment(&self.facts, &self.mlflow, &id).await? {
-                    demands.extend(self.writers(&wanted, false, &writable).await?);
+                    demands.extend(self.writers(&wanted, true, &writable).await?);
                 }
                 demands
             }
@@ -115,23 +115,21 @@ impl Gate {
         Err(FactError::Unsettled)
     }
 
-    /// What changing files demands of their owners: to write to the model of each. More of them than is known may have
-    /// been registered by now, where `many` may be concerned.
+    /// What changing files demands of their owners: to write to the model of each. MLflow is always asked what is new: an
+    /// earlier version than the one that is known may be back.
     async fn writers(
         &self,
         wanted: &Wanted,
-        many: bool,
+        mut caught_up: bool,
         writable: impl Fn(&str) -> bool + Send + Sync,
     ) -> Result<Vec<Demand>, FactError> {
-        let (mut caught_up, mut looked_again) = (false, false);
+        let mut looked_again = false;
         for _ in 0..ROUNDS {
-            let registered = self.ownership.known(wanted);
-            let owned = registered.iter().any(|overlap| overlap.zone.of_all);
-            if !caught_up && (!owned || many) {
+            if !caught_up {
                 self.ownership.catch_up(&self.facts, &self.mlflow).await?;
                 caught_up = true;
-                continue;
             }
+            let registered = self.ownership.known(wanted);
             let owners = owners(&registered, wanted);
             if !looked_again && !owners.iter().all(|owner| writable(&owner.model)) {
                 self.ownership.look_again(&self.facts, &self.mlflow, wanted).await?;

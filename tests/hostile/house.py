@@ -21,7 +21,6 @@ from conftest import LOGS, need_binary
 from harness.mlflow_server import MlflowServer
 from harness.rest import Answer, send_raw
 from harness.sekisho import Sekisho
-from harness.state import State
 from hostile import forge
 from hostile.sow import sow, without_hidden
 from hostile.vector import HIDDEN, LINEAGE, MARKER, Request, Twin, Vector
@@ -92,10 +91,6 @@ class Server:
         if changes:
             self.mlflow.restore(*self.seeded)
         self._untouched = self._glance()
-        if self.gate is not None and _versions(self.clean) - _versions(after):
-            self.close()  # it saw a version go, and nothing in MLflow tells that it has come back
-            self.gate = open_gate(self.mlflow, self.house)
-            self.url = self.gate.url
         return answers, changes
 
 
@@ -242,11 +237,6 @@ def open_gate(mlflow: MlflowServer, house: House) -> Sekisho:
     gate = Sekisho(mlflow.url, LOGS, settings={"limits": {"requests_per_second": 0}})
     (gate.folder / "secret").write_bytes(house.secret)
     return gate.__enter__()
-
-
-def _versions(state: State) -> set[tuple[object, ...]]:
-    """Every registered version, by name and number."""
-    return {row[:2] for row in state.tables["model_versions"]}
 
 
 def _entries(folder: str) -> Iterator[tuple[str, int, int]]:
