@@ -28,11 +28,10 @@ pub(super) fn mentions_in_graphql(body: &[u8], seen: Seen<'_>) -> Result<Bytes, 
 }
 
 fn cut(body: &[u8], seen: Seen<'_>, leaves_out_empty: bool) -> Result<Bytes, Unreadable> {
-    let text = std::str::from_utf8(body).map_err(|_| JsonError::Encoding)?;
-    if !has_any(text) {
-        return Ok(compact(text).into());
-    }
     let Some(answer) = Raw::of_body(body)? else { return Ok(Bytes::new()) };
+    if !has_any(answer.written()) {
+        return Ok(compact(answer.written()).into());
+    }
     let mut out = String::with_capacity(body.len());
     walk(&mut out, answer, seen, DEEPEST, leaves_out_empty)?;
     Ok(compact(&out).into())
@@ -329,7 +328,14 @@ mod tests {
 
     #[test]
     fn an_answer_that_cannot_be_read_is_not_passed_on() {
-        for body in ["[\"linkedPrompts\"]", "<linkedPrompts>", "{\"linkedPrompts\":1,\"linkedPrompts\":2}"] {
+        for body in [
+            "{",
+            "{\"a\":\"model\tVersions\"}",
+            "model\nVersions",
+            "[\"linkedPrompts\"]",
+            "<linkedPrompts>",
+            "{\"linkedPrompts\":1,\"linkedPrompts\":2}",
+        ] {
             assert!(mentions(body.as_bytes(), &mine).is_err(), "{body}");
         }
         assert!(mentions(b"\xff", &mine).is_err());

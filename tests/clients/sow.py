@@ -27,6 +27,8 @@ def sow(name: str, experiment: str) -> dict[str, str]:
     text = (f"file of {name} " * length)[:length]
     for file in ("note.txt", "deep/er/note.txt", f"deep/secretof{name}.txt"):
         client.log_text(ids["run"], text, file)
+    # All files of the run are the model's.
+    client.create_model_version(name, f"mlflow-artifacts:/{ids['experiment']}/{ids['run']}/artifacts", ids["run"])
     mlflow.set_experiment(experiment)
     with mlflow.start_span("span") as span:
         span.set_inputs({"password": f"secret of {name}"})

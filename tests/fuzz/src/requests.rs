@@ -7,10 +7,12 @@ use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use sekisho::facts::Holder;
 use sekisho::filter as rows;
 use sekisho::govern::sources::{self, Source};
 use sekisho::lists::place::{LENGTH, Place};
 use sekisho::lists::token::{Bound, PageKey};
+use sekisho::ownership::{Wanted, within};
 use sekisho::route::json::{DEEPEST, Raw};
 use sekisho::route::message::Message;
 use sekisho::route::schema::Schema;
@@ -156,9 +158,25 @@ fn inside(path: &str) {
     assert!(url::Url::parse(path).is_err(), "{path:?} is a URL by itself");
 }
 
+/// Whatever a registered version's source says, its files lie to others in one way: it has all of them, some, or none.
+fn lies_in_one_way(text: &str) {
+    let area = sources::area(text);
+    let holders = [Some(Holder::Run("r".to_owned())), Some(Holder::LoggedModel("m-0f".to_owned())), None];
+    for (holder, path) in holders.into_iter().flat_map(|holder| [(holder.clone(), ""), (holder, "model/x")]) {
+        let root = if holder.is_some() { "mlflow-artifacts:/1/r/artifacts" } else { "mlflow-artifacts:/" };
+        let (run, name) = (Some("r".to_owned()), Some("model".to_owned()));
+        let wanted = Wanted { holder, root: root.to_owned(), run, name, path: path.to_owned() };
+        if let Some(zone) = wanted.zone(&area) {
+            assert_eq!(zone.of_all, within(path, &zone.begins), "{text:?} {wanted:?}");
+            assert!(zone.of_all || within(&zone.begins, path), "{text:?} {wanted:?}");
+        }
+    }
+}
+
 /// A source that passes names files in one spelling, and none outside of what it names.
 pub fn source(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    lies_in_one_way(text);
     let read = |text: &str| {
         let body = serde_json::json!({ "name": "m", "source": text }).to_string();
         let schema = Schema::named("CreateModelVersion").expect("a known message");
