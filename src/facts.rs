@@ -340,7 +340,7 @@ impl Facts {
             path_and_query: format!("{}{path}", self.static_prefix),
             headers: HeaderMap::from_iter([(header::USER_AGENT, OURS), (header::CONTENT_TYPE, json)]),
             body: OrderBody::Bytes(body.into()),
-            repeatable: false,
+            repeatable: true,
         };
         let (body, _) = answered(mlflow, order).await?;
         serde_json::from_slice(&body).map_err(FactError::Unreadable)

@@ -95,7 +95,7 @@ pub struct Order {
     pub headers: HeaderMap,
     /// The body.
     pub body: OrderBody,
-    /// Whether it may be asked twice: GET and HEAD only.
+    /// Whether it may be asked twice, because it changes nothing.
     pub repeatable: bool,
 }
 
@@ -194,7 +194,6 @@ impl Upstream {
     pub async fn send(&self, order: Order) -> Result<Response<Reply>, UpstreamError> {
         let Order { method, path_and_query, headers, body, repeatable } = order;
         let uri = self.uri(&path_and_query)?;
-        let repeatable = repeatable && matches!(body, OrderBody::Empty);
         let empty_write = body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method);
         let request = |headers: HeaderMap| {
             let mut request = Request::new(());

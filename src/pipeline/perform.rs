@@ -156,7 +156,7 @@ impl Gate {
         let mut headers = write::headers(operation, &forward, &parts.headers, peer);
         headers.insert(crate::ids::X_REQUEST_ID, id.header_value());
         headers.insert(HeaderName::from_static("traceparent"), traceparent(&parts.headers));
-        let repeatable = matches!(forward.method, http::Method::GET | http::Method::HEAD);
+        let repeatable = !operation.is_write();
         let body = match (forward.body, stream) {
             (ForwardBody::Bytes(bytes), _) => OrderBody::Bytes(bytes),
             (ForwardBody::Stream, Some(stream)) => {

@@ -126,7 +126,13 @@ async fn an_answer_that_breaks_off_is_never_a_short_one() {
 }
 
 #[tokio::test]
-async fn a_read_on_a_connection_that_went_stale_is_asked_once_more_and_a_write_is_not() {
+async fn a_read_on_a_connection_that_went_stale_is_asked_once_more_whatever_its_method() {
+    let search = Ask::post("/api/2.0/mlflow/runs/search", r#"{"experiment_ids":["1"]}"#).by(&ada());
+    asked_once_more(read()).await;
+    asked_once_more(search).await;
+}
+
+async fn asked_once_more(ask: Ask) {
     let proxy = Proxy::start().await;
     let closed = AtomicBool::new(false);
     proxy.stub.answers(move |heard| match heard.nth > 0 && !closed.swap(true, SeqCst) {
@@ -135,13 +141,18 @@ async fn a_read_on_a_connection_that_went_stale_is_asked_once_more_and_a_write_i
     });
     let mut sent = 0;
     while proxy.stub.heard().len() == sent {
-        assert_eq!(proxy.send(read()).await.status, 200);
+        assert_eq!(proxy.send(ask.clone()).await.status, 200);
         sent += 1;
     }
     let heard = proxy.stub.heard();
     assert_eq!(heard.len(), sent + 1, "one of them was asked twice");
     assert_eq!(heard[sent].nth, 0, "the second time on a new connection");
+    assert_eq!(heard[sent].body, heard[sent - 1].body);
+}
 
+#[tokio::test]
+async fn a_write_on_a_connection_that_went_stale_is_not_sent_twice() {
+    let proxy = Proxy::start().await;
     proxy.stub.answers(|heard| match heard.nth {
         0 => Answer::Json(200, "{}".to_owned()),
         _ => Answer::Close,
