@@ -268,6 +268,9 @@ impl Upstream {
         }
         if let Some(connection) = response.extensions().get::<Served>() {
             connection.used();
+            if response.status().is_server_error() {
+                connection.spent();
+            }
         }
         let (mut parts, body) = response.into_parts();
         parts.extensions = http::Extensions::new();

@@ -59,6 +59,8 @@ struct History {
     used: AtomicBool,
     /// Whether a request was kept from it, whole.
     refused: AtomicBool,
+    /// Whether MLflow may be about to close it.
+    spent: AtomicBool,
 }
 
 impl Connector {
@@ -113,6 +115,11 @@ impl Served {
         self.0.used.store(true, Ordering::Relaxed);
     }
 
+    /// No other request goes over it: after an error of its own uvicorn closes a connection, and does not say so before.
+    pub(super) fn spent(&self) {
+        self.0.spent.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the connection that is described had been used, and whether it took none of its last request.
     pub(super) fn history(connection: &Connected) -> (bool, bool) {
         let mut extras = Extensions::new();
@@ -142,7 +149,8 @@ impl Link {
     /// What MLflow said before it was asked would be taken for the answer to this request, which may be another caller's.
     /// hyper looks too, but sees only what the runtime has told it; here the kernel is asked.
     fn refuse_what_was_not_asked(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if std::mem::take(&mut self.heard) && begins_a_request(bytes) && self.io.has_something_to_say() {
+        let spent = || self.served.0.spent.load(Ordering::Relaxed) || self.io.has_something_to_say();
+        if std::mem::take(&mut self.heard) && begins_a_request(bytes) && spent() {
             self.served.0.refused.store(true, Ordering::Relaxed);
             return Err(io::Error::new(ErrorKind::ConnectionAborted, "mlflow spoke before it was asked"));
         }

@@ -326,3 +326,16 @@ async fn an_answers_headers_are_lines_of_their_own_and_mlflows_cookies_stay() {
         assert_eq!(said.header("strange"), Some("a%0d%0aset-cookie: c=3"));
     }
 }
+
+#[tokio::test]
+async fn after_an_error_of_its_own_mlflow_is_asked_on_another_connection() {
+    let proxy = Proxy::start().await;
+    ill(&proxy, || Answer::Json(500, r#"{"error_code":"INTERNAL_ERROR"}"#.to_owned()));
+    for _ in 0..6 {
+        assert_eq!(proxy.send(read()).await.status, 500);
+    }
+    let told: Vec<usize> = proxy.stub.forwarded().iter().map(|heard| heard.nth).collect();
+    // One may come over the connection that a probe of MLflow's health has left.
+    assert!(told.iter().filter(|nth| **nth > 0).count() <= 1, "{told:?}");
+    others_hear_nothing(&proxy, "an error").await;
+}
