@@ -145,6 +145,23 @@ impl Io {
     }
 }
 
+impl Io {
+    /// uvicorn sends head and body of a small answer apart, and the second waits until the first is acknowledged; the kernel
+    /// would take 40 ms for that on a connection that has been used.
+    #[cfg(target_os = "linux")]
+    fn acknowledge_at_once(&self) {
+        if let Self::Tcp(stream) = self
+            && let MaybeHttpsStream::Http(stream) = &**stream
+            && let Err(error) = SockRef::from(stream.inner()).set_tcp_quickack(true)
+        {
+            tracing::trace!(%error, "acknowledgements may be late");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn acknowledge_at_once(&self) {}
+}
+
 impl Link {
     /// What MLflow said before it was asked would be taken for the answer to this request, which may be another caller's.
     /// hyper looks too, but sees only what the runtime has told it; here the kernel is asked.
@@ -182,6 +199,9 @@ impl Read for Link {
             Io::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         self.heard |= read.is_ready();
+        if read.is_ready() {
+            self.io.acknowledge_at_once();
+        }
         read
     }
 }
