@@ -31,6 +31,12 @@ impl Gate {
         let theirs = |experiment_id: Option<&str>| {
             Demand::new(permission, experiment_id.map_or(Object::EveryExperiment, experiment))
         };
+        let refused = |found| Rejection::NotTheirs { principal: user.clone(), found: Box::new(found) };
+        // What is in an experiment is looked for only for those to whom the experiment is open.
+        let permit = match &place {
+            Place::Experiment(id) => permit.and(vec![theirs(Some(id))]).map_err(refused)?,
+            Place::Held(..) | Place::Loose(..) | Place::Above | Place::Nowhere => permit,
+        };
         let admin = || vec![Demand::new(Permission::Admin, Object::Server)];
         let readable = |model: &str| permit.covers(Permission::ModelRead, &Object::Model(model.into()));
         let writable = |model: &str| permit.covers(Permission::ModelWrite, &Object::Model(model.into()));
@@ -56,7 +62,7 @@ impl Gate {
                 demands
             }
             (Place::Experiment(id), _) => {
-                let mut demands = vec![theirs(Some(&id))];
+                let mut demands = Vec::new();
                 self.ownership.catch_up(&self.facts, &self.mlflow).await?;
                 for wanted in self.ownership.in_experiment(&self.facts, &self.mlflow, &id).await? {
                     demands.extend(self.writers(&wanted, true, &writable).await?);
@@ -66,7 +72,7 @@ impl Gate {
             (Place::Above, _) | (Place::Loose(..), Deed::List | Deed::Delete | Deed::Retire) => admin(),
             (Place::Nowhere, _) => vec![theirs(None)],
         };
-        permit.and(demands).map_err(|found| Rejection::NotTheirs { principal: user, found: Box::new(found) })
+        permit.and(demands).map_err(refused)
     }
 
     /// What reading demands of files that are registered: the model of one version that has them all, one that the caller

@@ -497,3 +497,11 @@ async fn an_upload_that_does_not_end_does_not_hold_up_a_registration_for_long() 
     sent.sort();
     assert_eq!(sent, ["POST true", "PUT false"]);
 }
+
+#[tokio::test]
+async fn what_is_in_a_closed_experiment_is_not_looked_for() {
+    let proxy = Proxy::with_rows("p, user:ada@company.com, experiment:1, tracking_delete, deny").await;
+    let ask = Ask::post(format!("{V2}/experiments/delete"), r#"{"experiment_id":"1"}"#);
+    assert_eq!(proxy.send(ask.by(&ada())).await.summary(), "403 PERMISSION_DENIED");
+    assert_eq!(proxy.stub.lines(), [""; 0]);
+}
