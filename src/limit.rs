@@ -91,6 +91,7 @@ pub struct Slot {
     _permit: OwnedSemaphorePermit,
     _share: Share<Who>,
     purse: Purse,
+    aside: Aside,
 }
 
 /// Too much at once; the caller may come again.
@@ -158,7 +159,8 @@ impl Limits {
     pub fn seat(&self, place: Place, who: &Principal) -> Result<Slot, OverLimit> {
         let name = self.names.hash_one(&who.user);
         let share = self.each.take(name, 1).ok_or(OverLimit::Share(self.each.each()))?;
-        Ok(Slot { _permit: place.permit, _share: share, purse: self.memory.purse(name) })
+        let (purse, aside) = (self.memory.purse(name), self.aside.clone());
+        Ok(Slot { _permit: place.permit, _share: share, purse, aside })
     }
 
     /// Counts a request against the rate of its principal.
@@ -167,12 +169,6 @@ impl Limits {
     /// It asks too often.
     pub fn charge(&self, who: &Principal) -> Result<(), OverLimit> {
         self.rates.as_ref().map_or(Ok(()), |rates| rates.charge(self.names.hash_one(&who.user)))
-    }
-
-    /// Where large work is done.
-    #[must_use]
-    pub fn aside(&self) -> &Aside {
-        &self.aside
     }
 }
 
@@ -193,6 +189,12 @@ impl Slot {
     /// Gives back what was accounted for beyond `bytes`.
     pub fn keep_only(&mut self, bytes: usize) {
         self.purse.keep_only(bytes);
+    }
+
+    /// Where large work is done.
+    #[must_use]
+    pub fn aside(&self) -> &Aside {
+        &self.aside
     }
 
     /// What is accounted for.

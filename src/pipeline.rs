@@ -167,7 +167,7 @@ impl Gate {
             let operation = route::read(found, &parts.uri, &parts.headers, body)?;
             return Ok((operation, parts));
         }
-        let turn = self.limits.aside().turn().await?;
+        let turn = slot.aside().turn().await?;
         let held = slot.held();
         if found.row.form == Form::Spans {
             slot.hold(limit::JSON_BODY).await?;

@@ -1,11 +1,10 @@
 //! Searches by what their answers leave out: the lists of versions and prompts that tags of tracking hold.
 
-use crate::route::message::Message;
+use crate::route::message::{FILTERS, Message};
 
 use super::Broken;
 
-/// Fields that hold a filter, an order or a grouping, in any search of MLflow's.
-const TEXTS: [&str; 5] = ["filter", "filter_string", "filter_string1", "filter_string2", "base_filter"];
+/// Lists that hold an order, filters or a grouping, in any search of MLflow's.
 const LISTS: [&str; 3] = ["order_by", "filters", "dimensions"];
 
 /// What the keys of these tags have in them. Some databases compare keys without case.
@@ -15,7 +14,7 @@ const WORDS: [&str; 2] = ["modelversions", "linkedprompts"];
 /// that the caller may see; MLflow compares the whole value (`store/tracking/sqlalchemy_store.py`).
 pub fn check(path: &str, message: &Message, seen: impl Fn(&str) -> bool) -> Result<(), Broken> {
     let orders = message.messages("order_by").filter_map(|order| order.text("field_name"));
-    let texts = TEXTS.iter().filter_map(|name| message.text(name));
+    let texts = FILTERS.iter().filter_map(|name| message.text(name));
     let lists = LISTS.iter().flat_map(|name| message.texts(name));
     let traces = path.starts_with("traces") || path == "unified-traces";
     for text in texts.chain(lists).chain(orders) {

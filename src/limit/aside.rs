@@ -5,6 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::error;
@@ -14,13 +16,16 @@ use super::OverLimit;
 /// From here on a body is large: reading it takes longer than a millisecond.
 pub const LARGE: usize = 128 * 1024;
 
+/// Linux counts a thread's own.
+const NICE: i32 = 10;
+
 const WAIT: Duration = Duration::from_secs(10);
 
 type Work = Box<dyn FnOnce() + Send>;
 
 /// The one place where it is done. That there is one bounds its memory, which may be many times the body's; that it is always
 /// the same thread keeps the allocator from holding on to as much for each of many.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Aside {
     turns: Arc<Semaphore>,
     thread: mpsc::SyncSender<Work>,
@@ -34,10 +39,12 @@ pub struct Turn {
 }
 
 impl Aside {
-    /// The thread ends with this.
+    /// The thread ends with the last of this one's clones.
     pub(super) fn new() -> Self {
         let (thread, works) = mpsc::sync_channel::<Work>(1);
         let run = move || {
+            // Small requests come first on a machine that has too much to do; without the right to say so it is as it was.
+            let _ = setpriority_process(Some(gettid()), NICE);
             while let Ok(work) = works.recv() {
                 if catch_unwind(AssertUnwindSafe(work)).is_err() {
                     error!("large work broke");

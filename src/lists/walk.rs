@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use crate::limit::Slot;
+use crate::limit::{self, Slot};
 use crate::upstream::{self, Order, OrderBody, Upstream, UpstreamError};
 
 use super::page::Page;
@@ -223,11 +223,20 @@ impl<'a> Walk<'a> {
         self.slot.keep_only(self.held);
         let body = upstream::collect_held(body, ANSWER, self.slot).await?;
         match parts.status {
-            StatusCode::OK => Ok(Heard::Rows(rows::read(&body, self.search.list, from)?)),
+            StatusCode::OK => Ok(Heard::Rows(self.read(body, from).await?)),
             status if status.is_client_error() || status.is_server_error() => {
                 Ok(Heard::Error(Response::from_parts(parts, body)))
             }
             status => Err(ListError::Status(status)),
         }
+    }
+
+    async fn read(&self, body: Bytes, from: u64) -> Result<Chunk, ListError> {
+        let list = self.search.list;
+        if body.len() < limit::LARGE {
+            return rows::read(&body, list, from);
+        }
+        let turn = self.slot.aside().turn().await.map_err(UpstreamError::NoRoom)?;
+        turn.run(move || rows::read(&body, list, from)).await.map_err(UpstreamError::NoRoom)?
     }
 }

@@ -64,7 +64,16 @@ pub enum MessageError {
     /// Two fields that name the same thing name different ones.
     #[error("`{0}` and `{1}` name different things")]
     Disagree(&'static str, &'static str),
+    /// A filter that is longer than [`LONGEST_FILTER`].
+    #[error("`{0}` is longer than {LONGEST_FILTER} bytes")]
+    LongFilter(&'static str),
 }
+
+/// The fields of MLflow's searches that hold a filter.
+pub const FILTERS: [&str; 5] = ["filter", "filter_string", "filter_string1", "filter_string2", "base_filter"];
+
+/// Bytes of a filter. `sqlparse`, by which MLflow reads it, takes seconds for more.
+const LONGEST_FILTER: usize = 64 * 1024;
 
 impl Message {
     /// Reads a JSON body; none is an empty message.
@@ -225,9 +234,13 @@ impl Message {
     /// Clients send `run_id` and `run_uuid` together; MLflow takes one of them, which one depends on the route.
     fn settle(&self) -> Result<(), MessageError> {
         match (self.value("run_id"), self.value("run_uuid")) {
-            (Some(one), Some(other)) if one != other => Err(MessageError::Disagree("run_id", "run_uuid")),
-            _ => Ok(()),
+            (Some(one), Some(other)) if one != other => {
+                return Err(MessageError::Disagree("run_id", "run_uuid"));
+            }
+            _ => {}
         }
+        let long = |name: &&str| self.text(name).is_some_and(|filter| filter.len() > LONGEST_FILTER);
+        FILTERS.into_iter().find(long).map_or(Ok(()), |name| Err(MessageError::LongFilter(name)))
     }
 
     fn write(&self, out: &mut String) {

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +54,9 @@ def open_field() -> Iterator[Field]:
         mlflow = stack.enter_context(MlflowServer(LOGS, workers=2))
         body = _seed(mlflow.url)
         stub_body = _stub_body()
-        stub = stack.enter_context(_nginx("stub.conf", BODY=stub_body.decode()))
-        before_mlflow = stack.enter_context(_nginx("proxy.conf", BEHIND=mlflow.url.removeprefix("http://")))
-        before_stub = stack.enter_context(_nginx("proxy.conf", BEHIND=stub.removeprefix("http://")))
+        stub = stack.enter_context(nginx("stub.conf", BODY=stub_body.decode()))
+        before_mlflow = stack.enter_context(nginx("proxy.conf", BEHIND=mlflow.url.removeprefix("http://")))
+        before_stub = stack.enter_context(nginx("proxy.conf", BEHIND=stub.removeprefix("http://")))
         unlimited = {"limits": {"requests_per_second": 0}}
         sekisho = stack.enter_context(Sekisho(mlflow.url, LOGS, settings=unlimited))
         stubbed = stack.enter_context(Sekisho(stub, LOGS, settings=unlimited))
@@ -107,8 +107,8 @@ def _stub_body() -> bytes:
 
 
 @contextmanager
-def _nginx(template: str, **words: str) -> Iterator[str]:
-    """One nginx with a filled-in configuration of `peers/`; gives its address."""
+def nginx(template: str, files: Mapping[str, bytes] | None = None, **words: str) -> Iterator[str]:
+    """One nginx with a filled-in configuration of `peers/` and `files` in its folder `html`; gives its address."""
     listen = f"127.0.0.1:{free_port()}"
     folder = Path(tempfile.mkdtemp(prefix="nginx-"))
     # Its workers are another user when it is started by root.
@@ -117,6 +117,9 @@ def _nginx(template: str, **words: str) -> Iterator[str]:
     for word, value in {"LISTEN": listen, **words}.items():
         text = text.replace(f"@{word}@", value)
     (folder / "nginx.conf").write_text(text)
+    (folder / "html").mkdir()
+    for name, content in (files or {}).items():
+        (folder / "html" / name).write_bytes(content)
     program = shutil.which("nginx", path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
     if program is None:
         raise RuntimeError("nginx is missing: tests/bench/run installs it")

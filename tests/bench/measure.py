@@ -48,6 +48,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true", help="one short round: shows that it works, not how fast")
     options.add_argument("--lists", action="store_true", help="measure lists alone, and leave the other results as they are")
+    options.add_argument("--floods", action="store_true", help="the same with floods")
     chosen = options.parse_args()
     quick = chosen.quick
     rounds, seconds, warm_up = (1, 4, 1) if quick else (3, 12, 3)
@@ -57,16 +58,18 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     written = (LOGS if quick else HERE) / "results.json"
-    if chosen.lists:
-        lists = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "versions": versions(), **lists_cost.measure(quick)}
-        lists_cost.show(lists)
+    if chosen.lists or chosen.floods:
         kept = json.loads(written.read_text()) if written.exists() else {}
-        written.write_text(json.dumps({**kept, "lists": lists}, indent=2) + "\n")
+        if chosen.lists:
+            kept["lists"] = {**run_of(), **lists_cost.measure(quick)}
+            lists_cost.show(kept["lists"])
+        if chosen.floods:
+            kept["floods"] = {**run_of(), "found": floods(quick)}
+            floods_beside.show(kept["floods"]["found"])
+        written.write_text(json.dumps(kept, indent=2) + "\n")
         return
     results: dict[str, object] = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "versions": versions(),
+        **run_of(),
         "load": {"connections": CONNECTIONS, "seconds": seconds, "rounds": rounds, "target": TARGET},
     }
     with open_field() as field:
@@ -81,11 +84,19 @@ def main() -> None:
     say("lists")
     results["lists"] = lists_cost.measure(quick)
     say("floods")
-    results["floods"] = floods_beside.disturbance(rounds, 2 if quick else 4, say)
-    written = (LOGS if quick else HERE) / "results.json"
+    results["floods"] = {"found": floods(quick)}
     written.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
     print(f"\nwritten to {written.relative_to(ROOT)}")
+
+
+def run_of() -> dict[str, object]:
+    """When, where and with what."""
+    return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "versions": versions()}
+
+
+def floods(quick: bool) -> floods_beside.Found:
+    return floods_beside.disturbance(1 if quick else 2, 1.5 if quick else 3, say)
 
 
 def say(text: str) -> None:
@@ -236,7 +247,7 @@ def show(results: dict) -> None:
     lists_cost.show(results["lists"])
     print(f"\nmemory of sekisho: {mib(held['idle'])} idle, {mib(held['with_idle_connections'])} "
           f"with {held['idle_connections']} idle connections")  # fmt: skip
-    floods_beside.show(results["floods"])
+    floods_beside.show(results["floods"]["found"])
     print(f"\n{'one decision (ns)':<34} {'rows':>8} {'first':>8} {'remembered':>11}")
     for each in results["decisions"]:
         print(f"{each['demand']:<34} {each['rows']:>8} {each['first_ns']:>8} {each['remembered_ns']:>11}")

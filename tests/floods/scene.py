@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,20 +41,23 @@ class Watched:
 class Scene:
     """All of it, at rest."""
 
-    sekisho: Sekisho
+    url: str
+    memory: Callable[[], int]
     good: str
     attackers: list[str]
+    nice: int = 0
+    """How much of the processors a flood leaves to others: whoever floods usually brings their own."""
 
     @contextmanager
     def watching(self, pause: float = 0.01) -> Iterator[Watched]:
         """Asks again and again, each time on a new connection, and looks at answers and memory until the end."""
-        watched, over = Watched(memory_before=self.sekisho.memory()), threading.Event()
+        watched, over = Watched(memory_before=self.memory()), threading.Event()
 
         def ask() -> None:
             while not over.is_set():
                 begun = time.monotonic()
                 try:
-                    answer = send(self.sekisho.url, "GET", GET, self.good)
+                    answer = send(self.url, "GET", GET, self.good)
                     if (answer.status, answer.body) != (200, SMALL):
                         watched.wrong.append(f"{answer.status} {answer.body[:200]!r}")
                 except OSError as error:
@@ -64,7 +67,7 @@ class Scene:
 
         def look() -> None:
             while not over.wait(0.03):
-                watched.most_memory = max(watched.most_memory, self.sekisho.memory())
+                watched.most_memory = max(watched.most_memory, self.memory())
 
         threads = [threading.Thread(target=work) for work in (ask, look)]
         for thread in threads:
@@ -78,7 +81,8 @@ class Scene:
 
     def flood(self, name: str, seconds: float) -> dict[str, int]:
         """Runs a flood in a process of its own to its end; what it saw."""
-        command = [sys.executable, str(HERE / "floods.py"), name, str(self.sekisho.port), str(seconds)]
+        command = ["nice", "-n", str(self.nice), sys.executable]
+        command += [str(HERE / "floods.py"), name, self.url.rpartition(":")[2], str(seconds)]
         done = subprocess.run(
             command, input=json.dumps(self.attackers), capture_output=True, text=True, timeout=seconds + 60, check=False
         )
@@ -91,15 +95,24 @@ class Scene:
 @contextmanager
 def open_scene(logs: Path) -> Iterator[Scene]:
     """Starts everything."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    allow_many_connections()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stub-")))
         port = free_port()
         stub = Child([sys.executable, str(HERE / "stub.py"), str(port)], folder, folder / "log", {})
         stack.callback(stub.stop)
         stub.wait_ready(f"http://127.0.0.1:{port}/health", 20)
-        sekisho = stack.enter_context(Sekisho(f"http://127.0.0.1:{port}", logs))
-        good = sekisho.token("good@company.com", "ml_engineer", ["iris"])
-        attackers = [sekisho.token(f"bad{each}@company.com", "admin") for each in range(ATTACKERS)]
-        yield Scene(sekisho, good, attackers)
+        yield before(stack.enter_context(Sekisho(f"http://127.0.0.1:{port}", logs)))
+
+
+def before(sekisho: Sekisho, nice: int = 0) -> Scene:
+    """The scene with whatever that sekisho stands in front of."""
+    good = sekisho.token("good@company.com", "ml_engineer", ["iris"])
+    attackers = [sekisho.token(f"bad{each}@company.com", "admin") for each in range(ATTACKERS)]
+    return Scene(sekisho.url, sekisho.memory, good, attackers, nice)
+
+
+def allow_many_connections() -> None:
+    """For this process and its children."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))

@@ -46,6 +46,15 @@ fn what_is_sent_on_is_spelt_one_way() {
 }
 
 #[test]
+fn a_filter_has_an_end() {
+    for (message, field) in [("SearchRuns", "filter"), ("SearchTracesV3", "filter")] {
+        let filter = |length: usize| format!(r#"{{"{field}":"{}"}}"#, "y".repeat(length));
+        check(message, &filter(LONGEST_FILTER), Ok(&filter(LONGEST_FILTER)));
+        check(message, &filter(LONGEST_FILTER + 1), Err("`filter` is longer than 65536 bytes"));
+    }
+}
+
+#[test]
 fn what_protobuf_would_stumble_over_is_refused() {
     check("CreateModelVersion", r#"{"name":5}"#, Err("`name` must be a string"));
     check("CreateModelVersion", r#"{"run_id":"a","runId":"a"}"#, Err("`run_id` is there twice"));
