@@ -73,7 +73,7 @@ pub enum MessageError {
 pub const FILTERS: [&str; 5] = ["filter", "filter_string", "filter_string1", "filter_string2", "base_filter"];
 
 /// Bytes of a filter. `sqlparse`, by which MLflow reads it, takes seconds for more.
-const LONGEST_FILTER: usize = 64 * 1024;
+pub const LONGEST_FILTER: usize = 64 * 1024;
 
 impl Message {
     /// Reads a JSON body; none is an empty message.
