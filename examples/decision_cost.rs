@@ -60,6 +60,8 @@ fn write_policies(folder: &Path, rows: usize) {
     text.push_str("g, user:ada, role:shared\n");
     std::fs::write(folder.join("policy.csv"), text).expect("a file");
     std::fs::write(folder.join("decisions.tsv"), "").expect("a file");
+    std::fs::write(folder.join("rules.toml"), "").expect("a file");
+    std::fs::write(folder.join("metadata.schema.json"), "{}").expect("a file");
     std::fs::write(folder.join("model.conf"), include_str!("../policies/model.conf")).expect("a file");
 }
 

@@ -15,16 +15,21 @@ use crate::authn::{self, Authenticator};
 use crate::authz::watch::{Standing, watch};
 use crate::authz::{self, Authorizer, PolicySet, PolicyWriter, in_force};
 use crate::clock::{Clock, JumpWatch};
+use crate::digest::Digests;
 use crate::drain::{self, Drain, Drained, Trigger};
 use crate::facts::Facts;
+use crate::govern;
 use crate::limit::{self, Limits};
 use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
 use crate::pipeline::Gate;
-use crate::ready::Ready;
+use crate::ready::{Latch, Ready};
+use crate::registry::Registry;
 use crate::route::cross_site::Origins;
+use crate::rules::names::skeleton;
+use crate::store::{self, OpenError, Store};
 use crate::upstream::{self, AddressError, Upstream};
 
 /// What each room is given.
@@ -42,10 +47,14 @@ pub struct Settings {
     pub policies_dir: PathBuf,
     /// The MLflow server.
     pub upstream: upstream::Settings,
+    /// The state store.
+    pub state: store::Address,
     /// MLflow's `--static-prefix`.
     pub static_prefix: Option<String>,
     /// Whether addresses are handed out that open files without sekisho.
     pub presigned: bool,
+    /// How house rules are meant.
+    pub rules: govern::Mode,
     /// Whether the registered versions are read as soon as MLflow answers, and not only when files are first asked for.
     pub read_versions_at_start: bool,
     /// Other sites whose pages may call.
@@ -74,6 +83,9 @@ pub enum StartError {
     /// The upstream.
     #[error(transparent)]
     Upstream(#[from] AddressError),
+    /// The state store.
+    #[error(transparent)]
+    State(#[from] OpenError),
     /// The key of page tokens.
     #[error(transparent)]
     Lists(#[from] KeyError),
@@ -101,8 +113,11 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     info!(version = %policies.version(), rows = policies.row_count(), "policies are in force");
     let (writer, reader) = in_force(policies);
     let lists = Lists::new(settings.authn.shared_secret())?;
+    let registry = Registry::new(settings.authn.shared_secret());
     let authn = Arc::new(Authenticator::new(settings.authn, clock.clone())?);
     let mlflow = Upstream::new(settings.upstream)?;
+    let store = Store::open(&settings.state).await?;
+    info!(address = %settings.state, ready = store.standing().is_ready(), "the state store");
     let data = Listener::bind(settings.listen).await?;
     let admin = Listener::bind(settings.admin).await?;
     let (trigger, drain) = drain::channel(settings.grace);
@@ -122,6 +137,10 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         facts: Facts::new(settings.static_prefix.as_deref()),
         ownership: Ownership::default(),
         presigned: settings.presigned,
+        rules: settings.rules,
+        registry,
+        digests: Digests::default(),
+        store,
         lists,
         journal,
         clock,
@@ -163,6 +182,12 @@ impl Bound {
         let watched = drain.clone();
         drain.spawn(async move { watch(dir, policy_writer, standing, watched.started(), reload).await });
         drain.spawn(follow(Arc::clone(&gate), health.ready.clone(), end));
+        for _ in 0..crate::pipeline::ATTESTED_AT_ONCE {
+            let attesting = Arc::clone(&gate);
+            drain.spawn(async move { attesting.attest().await });
+        }
+        let awaited = (!gate.store.standing().is_ready()).then(|| health.ready.latch("state"));
+        drain.spawn(follow_state(gate.store.clone(), health.ready.clone(), awaited, drain.clone()));
         if read_versions_at_start {
             drain.spawn(read_versions(Arc::clone(&gate), drain.clone()));
         }
@@ -210,6 +235,24 @@ async fn follow(gate: Arc<Gate>, ready: Ready, drain: Drain) {
     }
 }
 
+/// Keeps `/readyz` up with the state store: not ready until it was there once. If it goes away later that is told, and
+/// nothing more: most requests do without it.
+async fn follow_state(store: Store, ready: Ready, mut awaited: Option<Latch>, drain: Drain) {
+    loop {
+        match store.standing() {
+            store::Standing::Ready => {
+                awaited = None;
+                ready.blame("state", None);
+            }
+            store::Standing::Waiting(why) => ready.blame("state", Some(why)),
+        }
+        tokio::select! {
+            () = drain.started() => return drop(awaited),
+            () = store.tend() => {}
+        }
+    }
+}
+
 /// Reads the registered versions once, so that nobody who asks for files waits for it.
 async fn read_versions(gate: Arc<Gate>, drain: Drain) {
     let mut every = tokio::time::interval(PROBE_EVERY);
@@ -219,9 +262,12 @@ async fn read_versions(gate: Arc<Gate>, drain: Drain) {
             _ = every.tick() => {}
         }
         match gate.ownership.catch_up(&gate.facts, &gate.mlflow).await {
-            Ok(()) => return info!(versions = gate.ownership.count(), "the registered versions are known"),
+            Ok(()) => break info!(versions = gate.ownership.count(), "the registered versions are known"),
             Err(error) => debug!(%error, "the registered versions are not known yet"),
         }
+    }
+    if let Err(error) = gate.registry.refresh(&gate.facts, &gate.mlflow, skeleton).await {
+        debug!(%error, "the registry is read when it is first asked for");
     }
 }
 

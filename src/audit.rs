@@ -79,6 +79,8 @@ struct Line {
     policy: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rows: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +124,7 @@ impl Trail {
             reason: None,
             policy: None,
             rows: Vec::new(),
+            rules: Vec::new(),
             status: None,
             upstream_status: None,
             outcome: None,
@@ -166,6 +169,24 @@ impl Trail {
         self.line.reason = permit.observed().map(|denied| format!("observed, would be refused: {denied}"));
         self.line.policy = Some(permit.policy().to_string());
         self.line.rows = permit.rows().iter().map(ToString::to_string).collect();
+    }
+
+    /// House rules that it breaks and that are not enforced: each rule's word and its sentence.
+    pub fn note_warned(&mut self, warned: Vec<(&'static str, String)>) {
+        for (rule, sentence) in warned {
+            self.line.rules.push(rule);
+            let reason = self.line.reason.get_or_insert_default();
+            if !reason.is_empty() {
+                reason.push_str("; ");
+            }
+            reason.push_str("would be refused: ");
+            reason.push_str(&sentence);
+        }
+    }
+
+    /// That a house rule refused it.
+    pub fn note_rule(&mut self, rule: &'static str) {
+        self.line.rules.push(rule);
     }
 
     /// That a browser asked what a page of another site may do, and was told.

@@ -1,7 +1,7 @@
 //! May this caller do this? The only place where a [`Permit`] is made.
 //!
 //! Policies (`model.conf`, `policy.csv`, `decisions.tsv`) say what a role may do; the token says to which models.
-//! Both are needed. casbin decides; an index hands it only the rows that can matter, and decisions are remembered.
+//! Both are needed. House rules lie in the same folder and come with each permit. casbin decides; an index hands it only the rows that can matter, and decisions are remembered.
 
 mod contract;
 mod engine;
@@ -25,6 +25,7 @@ pub use rows::{POLICY_FILE, RowId};
 
 use crate::operation::{Demand, Object, Permission};
 use crate::principal::{Principal, UserId};
+use crate::rules::Rules;
 
 /// Proof that policy and claim allowed these demands to this principal, under one policy version.
 ///
@@ -70,6 +71,12 @@ impl Permit {
     #[must_use]
     pub fn policy(&self) -> &PolicyVersion {
         self.policy.version()
+    }
+
+    /// The house rules of the same version.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        self.policy.rules()
     }
 
     /// The rows that allowed it, each once, in the order of the file.

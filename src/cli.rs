@@ -36,6 +36,10 @@ enum Command {
     Check {
         #[command(flatten)]
         config: ConfigFile,
+        /// Try names instead, one a line: each must be allowed by the rules, and no two may look alike. `-` reads them
+        /// from standard input.
+        #[arg(long, value_name = "FILE")]
+        names: Option<PathBuf>,
         /// How mistakes are printed.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
@@ -80,7 +84,7 @@ pub fn run() -> ExitCode {
     crate::authn::install_crypto();
     let done = match Arguments::parse().command {
         Command::Serve { config } => serve::run(&config),
-        Command::Check { config, output } => check::run(&config, output),
+        Command::Check { config, names, output } => check::run(&config, names.as_deref(), output),
         Command::Token(command) => token::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Routes(arguments) => routes::run(&arguments),

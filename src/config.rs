@@ -18,8 +18,10 @@ use toml::de::DeTable;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::govern;
 use crate::mistake::Mistake;
 use crate::secret::Secret;
+use crate::store;
 
 pub use keys::{Key, keys};
 
@@ -36,8 +38,12 @@ pub struct Config {
     pub limits: Limits,
     /// The folder of policy files; a relative path counts from the working directory.
     pub policies_dir: PathBuf,
+    /// Where the state store is.
+    pub state: store::Address,
     /// Whether addresses are handed out that open files without sekisho.
     pub presigned: bool,
+    /// How house rules are meant.
+    pub rules: govern::Mode,
     /// Health and metrics.
     pub admin_listen: SocketAddr,
     /// Keys that were set but belong to rooms that this version does not have yet: nothing obeys them.

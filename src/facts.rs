@@ -1,5 +1,8 @@
 //! What MLflow knows and a request does not say: a run's experiment, a version's stage, whose files these are.
 
+pub mod pages;
+mod versions;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +11,8 @@ use quick_cache::sync::Cache;
 use serde::Deserialize;
 
 use crate::upstream::{self, Order, OrderBody, SaidAt, Upstream, UpstreamError};
+
+pub use versions::Version;
 
 /// Asks MLflow, and remembers what never changes.
 #[derive(Debug)]
@@ -242,29 +247,6 @@ impl Facts {
         Ok(answer.map(|answer| answer.registered_model.tags.iter().any(is)))
     }
 
-    /// MLflow's own stage of a version, or nothing.
-    ///
-    /// # Errors
-    /// As [`Facts::held`].
-    pub async fn stage(
-        &self,
-        mlflow: &Upstream,
-        model: &str,
-        version: &str,
-    ) -> Result<Option<String>, FactError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            model_version: Version,
-        }
-        #[derive(Deserialize)]
-        struct Version {
-            current_stage: String,
-        }
-        let path = query("/api/2.0/mlflow/model-versions/get", &[("name", model), ("version", version)]);
-        let answer: Option<Answer> = self.if_there(mlflow, &path).await?;
-        Ok(answer.map(|answer| answer.model_version.current_stage))
-    }
-
     /// What is there under an id that a caller wrote, or nothing: MLflow answers 404 to an id that it does not have, and 400 or
     /// 405 to one that it cannot have.
     async fn of_id<A: serde::de::DeserializeOwned>(
@@ -334,16 +316,19 @@ impl Facts {
         path: &str,
         body: String,
     ) -> Result<A, FactError> {
+        let (body, _) = answered(mlflow, self.post(path, body, true)).await?;
+        serde_json::from_slice(&body).map_err(FactError::Unreadable)
+    }
+
+    fn post(&self, path: &str, body: String, repeatable: bool) -> Order {
         let json = HeaderValue::from_static("application/json");
-        let order = Order {
+        Order {
             method: Method::POST,
             path_and_query: format!("{}{path}", self.static_prefix),
             headers: HeaderMap::from_iter([(header::USER_AGENT, OURS), (header::CONTENT_TYPE, json)]),
             body: OrderBody::Bytes(body.into()),
-            repeatable: true,
-        };
-        let (body, _) = answered(mlflow, order).await?;
-        serde_json::from_slice(&body).map_err(FactError::Unreadable)
+            repeatable,
+        }
     }
 
     /// MLflow's answer to a GET of `path`, a canonical path and query without the static prefix; 404 is nothing.
@@ -358,14 +343,19 @@ impl Facts {
     }
 
     async fn fetch(&self, mlflow: &Upstream, path: &str) -> Result<(Bytes, Option<SaidAt>), FactError> {
-        let order = Order {
+        answered(mlflow, self.question(path)).await
+    }
+
+    /// A GET of ours, of a canonical path and query without the static prefix.
+    #[must_use]
+    pub fn question(&self, path: &str) -> Order {
+        Order {
             method: Method::GET,
             path_and_query: format!("{}{path}", self.static_prefix),
             headers: HeaderMap::from_iter([(header::USER_AGENT, OURS)]),
             body: OrderBody::Empty,
             repeatable: true,
-        };
-        answered(mlflow, order).await
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Rules do no I/O. What a rule must know of MLflow is found out by the pipeline and handed in.
 
 pub mod mentions;
+pub mod sizes;
 pub mod sources;
 pub mod tags;
 
@@ -27,10 +28,57 @@ pub enum Broken {
     /// An address that would open files to whoever holds it, past every rule.
     #[error("addresses that open files without sekisho are not handed out here (`artifacts.presigned`)")]
     Presigned,
+    /// The name that a registered model is to have.
+    #[error("the name is against the naming rules: {0}")]
+    Name(String),
+    /// A name that people would take for another's. Says nothing about which.
+    #[error("a registered model exists whose name looks like `{0}`: choose one that nobody takes for it")]
+    LookAlike(String),
+    /// A version does not say of itself what it must.
+    #[error("the version does not say all that it must: {0}")]
+    Metadata(String),
+    /// A version would no longer say of itself what it must.
+    #[error("without this tag the version would not say all that it must: {0}")]
+    Incomplete(String),
+    /// More than a model or version may say of itself.
+    #[error("this is too much: {0}")]
+    TooMuch(&'static str),
     /// A source whose files cannot be told.
     #[error("`source` is refused: {0}")]
     Source(&'static str),
     /// A source whose files belong to a model that the caller may not read. Says nothing about which, or whether any.
     #[error("`source` names files that this principal may not read")]
     SourceNotReadable,
+}
+
+impl Broken {
+    /// The rule's own word, for the record; nothing for what is no house rule and always holds.
+    #[must_use]
+    pub fn rule(&self) -> Option<&'static str> {
+        match self {
+            Self::Name(_) | Self::LookAlike(_) => Some("names"),
+            Self::Metadata(_) | Self::Incomplete(_) => Some("metadata"),
+            Self::ProtectedTag(_)
+            | Self::PromptTag
+            | Self::NoPrompt
+            | Self::KeptByMlflow(_)
+            | Self::HiddenTag
+            | Self::Presigned
+            | Self::TooMuch(_)
+            | Self::Source(_)
+            | Self::SourceNotReadable => None,
+        }
+    }
+}
+
+/// How house rules are meant (`rules.mode`). Access control, sources and protected tags are never off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// What breaks a rule is refused.
+    #[default]
+    Enforce,
+    /// It is told about and passes.
+    Warn,
+    /// Nobody looks.
+    Off,
 }

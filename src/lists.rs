@@ -98,7 +98,7 @@ impl List {
         match answer {
             Answer::RegisteredModels => Some(Self::Models),
             Answer::ModelVersions => Some(Self::Versions),
-            Answer::AsIs | Answer::Mentions | Answer::Graphql | Answer::File | Answer::WhoAmI => None,
+            Answer::AsIs | Answer::Mentions | Answer::Graphql | Answer::File | Answer::Ours(_) => None,
         }
     }
 

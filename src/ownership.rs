@@ -12,6 +12,7 @@ mod area;
 mod doors;
 mod fill;
 mod index;
+mod places;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,15 +25,15 @@ use tokio::time::Instant;
 
 pub use address::Place;
 pub use area::{Wanted, Zone, within};
-pub use doors::{Doors, Holding, PATIENCE};
+pub use doors::{Alone, Doors, Holding, PATIENCE};
 pub use index::Registration;
 
+use crate::facts::pages::Asked;
 use crate::facts::{FactError, Facts, Holder, query};
 use crate::govern::sources::Source;
 use crate::route::message::Message;
 use crate::upstream::Upstream;
 
-use fill::Asked;
 use index::Index;
 
 /// For how long a version is taken to be there after MLflow has said so, when it lets somebody in: 30 s.

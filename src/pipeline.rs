@@ -2,10 +2,14 @@
 
 mod answer;
 mod ask;
+mod attest;
 mod cors;
 mod files;
 mod list;
+mod ours;
 mod perform;
+mod rules;
+mod sizes;
 
 use std::sync::Arc;
 
@@ -19,6 +23,7 @@ use crate::audit::{Journal, Trail};
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Permit};
 use crate::clock::Clock;
+use crate::digest::Digests;
 use crate::drain::Drain;
 use crate::facts::Facts;
 use crate::govern;
@@ -28,11 +33,17 @@ use crate::listen::{Inbound, Outbound, Peer};
 use crate::lists::Lists;
 use crate::operation::{Object, Permission};
 use crate::ownership::{Holding, Ownership};
+use crate::registry::Registry;
 use crate::reject::Rejection;
 use crate::route::cross_site::{self, Here, Origins};
 use crate::route::table::{Answer, Form, Rule};
 use crate::route::{self, Found, Misread, Operation};
+use crate::store::Store;
 use crate::upstream::Upstream;
+
+pub use attest::ATTESTED_AT_ONCE;
+
+use rules::Warned;
 
 /// Everything that a request meets.
 pub struct Gate {
@@ -48,8 +59,16 @@ pub struct Gate {
     pub facts: Facts,
     /// Whose files are whose.
     pub ownership: Ownership,
+    /// How house rules are meant.
+    pub rules: govern::Mode,
+    /// Registered models and versions.
+    pub registry: Registry,
+    /// Digests that are to be taken.
+    pub digests: Digests,
     /// Whether addresses are handed out that open files without sekisho (`artifacts.presigned`).
     pub presigned: bool,
+    /// What must outlive this process and is not MLflow's.
+    pub store: Store,
     /// Lists of which a caller sees a part.
     pub lists: Lists,
     /// Where requests are told about.
@@ -151,7 +170,9 @@ impl Gate {
             let found = &operation.found;
             govern::tags::keep_mlflows_own(found.row.path, found.param("tag_key"), message)?;
         }
-        let permit = self.govern(permit, &operation, &mut holding).await?;
+        let mut warned = Warned::new();
+        let permit = self.govern(permit, &mut operation, &mut holding, &mut warned).await?;
+        trail.note_warned(warned);
         Ok(Passed { slot, operation, permit, parts, stream, peer, holding })
     }
 
@@ -185,8 +206,9 @@ impl Gate {
     async fn govern(
         &self,
         permit: Permit,
-        operation: &Operation,
+        operation: &mut Operation,
         holding: &mut Holding,
+        warned: &mut Warned,
     ) -> Result<Permit, Rejection> {
         // An administrator could look everywhere anyway.
         let sees_all = permit.covers(Permission::Admin, &Object::Server);
@@ -195,17 +217,28 @@ impl Gate {
         {
             govern::mentions::check_variables(&asked.body)?;
         }
-        let Some(message) = operation.message() else { return Ok(permit) };
         let row = operation.found.row;
+        let route::Parameters::Message(message) = &mut operation.parameters else { return Ok(permit) };
         if !sees_all && row.answer != Answer::RegisteredModels && row.answer != Answer::ModelVersions {
             let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
             govern::mentions::check(row.path, message, seen)?;
         }
         govern::tags::check(row.needs, row.path, message)?;
+        govern::sizes::check(row.path, message)?;
+        let found = self.has_room(row.path, message, holding).await?;
         match row.rule {
-            Rule::None | Rule::Presigned => Ok(permit),
-            Rule::Source => self.source(permit, message, holding).await,
+            Rule::None | Rule::Presigned => {}
+            Rule::Name => self.name(&permit, message, holding, warned).await?,
+            Rule::Metadata => self.stays_complete(&permit, message, found, holding, warned).await?,
+            Rule::Transition => self.may_enter(&permit, message, holding, warned).await?,
+            Rule::Source => {
+                let permit = self.source(permit, message, holding).await?;
+                let permit = self.copied_tags(permit, message).await?;
+                self.says_enough(&permit, message, warned)?;
+                return Ok(permit);
+            }
         }
+        Ok(permit)
     }
 }
 

@@ -43,8 +43,8 @@ impl Ready {
         self.0.lock().held.keys().cloned().collect()
     }
 
-    /// Why the newest `what` (a policy set, a key set) was not taken; `None` when it was.
-    /// This is shown and does not make anything unready: the old one is in force.
+    /// Why the newest `what` (a policy set, a key set) was not taken, or what most can do without is away; `None` when
+    /// all is well. This is shown and does not make anything unready.
     pub fn blame(&self, what: &'static str, reason: Option<String>) {
         let blamed = &mut self.0.lock().blamed;
         match reason {

@@ -16,7 +16,9 @@ use crate::limit::{BodyError, OverLimit};
 use crate::listen::{Outbound, full};
 use crate::lists::ListError;
 use crate::principal::UserId;
+use crate::registry::{BadQuestion, SearchError};
 use crate::route::Misread;
+use crate::store::StoreError;
 use crate::upstream::UpstreamError;
 
 /// Why a request is not answered by MLflow.
@@ -62,6 +64,9 @@ pub enum Rejection {
     /// A house rule.
     #[error(transparent)]
     Broken(#[from] Broken),
+    /// A rule needs the state store, and it did not answer. Nothing was sent on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// MLflow could not be asked what had to be known first. Nothing was sent on.
     #[error(transparent)]
     Fact(#[from] FactError),
@@ -74,6 +79,15 @@ pub enum Rejection {
     /// A page of a list.
     #[error(transparent)]
     List(#[from] ListError),
+    /// MLflow has no such version, in its words (`store/model_registry/sqlalchemy_store.py`).
+    #[error("Model Version (name={0}, version={1}) not found")]
+    NoVersion(String, u64),
+    /// A question to sekisho's own search.
+    #[error(transparent)]
+    Question(#[from] BadQuestion),
+    /// It could not be answered.
+    #[error(transparent)]
+    Search(SearchError),
     /// MLflow's answer could not be filtered.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -103,6 +117,25 @@ fn too_much(over: &OverLimit) -> Face {
     Face { status, code, retry_after: Some(over.retry_after()) }
 }
 
+/// What the request itself could be written otherwise to hold is 400.
+fn face_of_rule(broken: &Broken) -> Face {
+    match broken {
+        Broken::Source(_)
+        | Broken::HiddenTag
+        | Broken::Name(_)
+        | Broken::LookAlike(_)
+        | Broken::Metadata(_)
+        | Broken::TooMuch(_)
+        | Broken::Incomplete(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
+        Broken::ProtectedTag(_)
+        | Broken::PromptTag
+        | Broken::NoPrompt
+        | Broken::KeptByMlflow(_)
+        | Broken::Presigned
+        | Broken::SourceNotReadable => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+    }
+}
+
 impl Rejection {
     fn face(&self) -> Face {
         let unavailable = Face {
@@ -119,12 +152,14 @@ impl Rejection {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
             Self::Misread(_) | Self::Body(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
-            Self::Broken(Broken::Source(_) | Broken::HiddenTag) => {
+            Self::Broken(broken) => face_of_rule(broken),
+            Self::Question(_) | Self::Search(SearchError::Question(_)) => {
                 face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
             }
-            Self::Denied(_) | Self::Untold { .. } | Self::NotTheirs { .. } | Self::Broken(_) => {
+            Self::Denied(_) | Self::Untold { .. } | Self::NotTheirs { .. } => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
             }
+            Self::Store(_) => face(StatusCode::FAILED_DEPENDENCY, "TEMPORARILY_UNAVAILABLE"),
             Self::Fact(FactError::TooMany) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Fact(FactError::Status(status)) if status.is_client_error() => {
                 face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
@@ -153,6 +188,8 @@ impl Rejection {
             Self::List(ListError::Status(_) | ListError::Unreadable(_)) => {
                 face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR")
             }
+            Self::NoVersion(..) => face(StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST"),
+            Self::Search(SearchError::Fact(_) | SearchError::Key(_)) => unavailable,
             Self::Adrift(_) | Self::CutOff => face(StatusCode::CONFLICT, "ABORTED"),
             Self::Unreadable(_) => face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
         }
@@ -174,8 +211,12 @@ impl Rejection {
                 | ListError::Unreadable(_)
                 | ListError::Key(_),
             ) => self.to_string(),
+            Self::Store(error) => error.detail(),
             Self::Untold { found, .. } | Self::NotTheirs { found, .. } => found.to_string(),
             Self::OverLimit(_)
+            | Self::NoVersion(..)
+            | Self::Question(_)
+            | Self::Search(_)
             | Self::Journal(_)
             | Self::Unauthenticated(_)
             | Self::Misread(_)
@@ -194,7 +235,7 @@ impl Rejection {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         let status = self.face().status;
-        status.is_server_error() || status == StatusCode::CONFLICT
+        status.is_server_error() || matches!(status, StatusCode::CONFLICT | StatusCode::FAILED_DEPENDENCY)
     }
 
     /// The answer, in MLflow's form. `graphql` is the root field of a GraphQL request, whose page shows the reason only
@@ -214,8 +255,12 @@ impl Rejection {
             | Self::NotTheirs { .. }
             | Self::Broken(_)
             | Self::CutOff
+            | Self::Store(_)
             | Self::Fact(_)
             | Self::List(_)
+            | Self::NoVersion(..)
+            | Self::Question(_)
+            | Self::Search(_)
             | Self::Upstream(_)
             | Self::Unreadable(_) => self.to_string(),
         };
@@ -248,5 +293,27 @@ impl Rejection {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Kind;
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn a_state_store_that_is_away_is_424_and_named() {
+        let rejection = Rejection::from(StoreError::Waiting(Kind::Postgres));
+        assert!(rejection.is_failure(), "it is worth a line in the log");
+        let answer = rejection.answer(&RequestId::kept_or_new(None), None);
+        assert_eq!(
+            (answer.status(), answer.headers().get(header::RETRY_AFTER)),
+            (StatusCode::FAILED_DEPENDENCY, None)
+        );
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let sentence = "the state store (PostgreSQL) cannot be used at the moment";
+        assert_eq!(body, serde_json::json!({ "error_code": "TEMPORARILY_UNAVAILABLE", "message": sentence }));
     }
 }

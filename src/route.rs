@@ -289,7 +289,8 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
     };
     let counts =
         found.row.path.starts_with("model-versions/") || found.row.path.starts_with("registered-models/");
-    if counts && message.has("version") && !message.text("version").is_some_and(plain) {
+    let ours = found.row.base == table::Base::Own && found.param("version").is_some_and(|text| !plain(text));
+    if ours || (counts && message.has("version") && !message.text("version").is_some_and(plain)) {
         return Err(Misread::Version);
     }
     Ok(())

@@ -15,7 +15,7 @@ struct Site(TempDir);
 impl Site {
     fn new() -> Self {
         let site = Self(TempDir::new().unwrap());
-        for name in ["model.conf", "policy.csv", "decisions.tsv"] {
+        for name in ["model.conf", "policy.csv", "decisions.tsv", "rules.toml", "metadata.schema.json"] {
             std::fs::copy(Path::new(POLICIES).join(name), site.0.path().join(name)).unwrap();
         }
         site
@@ -26,19 +26,28 @@ impl Site {
     }
 
     fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        self.command(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// The same with something on standard input.
+    fn asked(&self, arguments: &[&str], input: &str) -> Output {
+        self.write("input", input);
+        let input = std::fs::File::open(self.0.path().join("input")).unwrap();
+        self.command(arguments).stdin(input).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let dir = self.0.path().display().to_string();
-        Command::new(env!("CARGO_BIN_EXE_sekisho"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
+        command
             .args(arguments)
             .env_clear()
             .env("SEKISHO_POLICIES__DIR", dir)
             .env("SEKISHO_SERVER__LISTEN", "127.0.0.1:0")
             .env("SEKISHO_ADMIN__LISTEN", "127.0.0.1:0")
             .env("SEKISHO_AUTH__HS256_SECRET", SECRET)
-            .envs(environment.iter().copied())
-            .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .current_dir(self.0.path());
+        command
     }
 
     #[track_caller]
@@ -83,6 +92,42 @@ fn check_names_every_mistake_and_ends_with_1() {
     site.write("decisions.tsv", "role:ml_engineer\tadmin\tserver\tallow\n");
     site.check(&["check"], &[], 1, "decisions.tsv:1: ", "");
     site.check(&["check", "--output", "json"], &[], 1, "\"ok\":false", "");
+}
+
+#[test]
+fn check_tries_names_and_ends_with_1_for_a_wrong_one() {
+    let site = Site::new();
+    let (good, other) = ("fraud_detection_xgboost_auc_prod", "recommendation_ensemble_rmse_dev");
+    let check = ["check", "--names", "names"];
+    site.write("names", &format!("{good}\r\n\n{other}\n{good}"));
+    site.check(&check, &[], 0, "ok\n", "");
+    site.write("names", "fraud_detection_neural_network_f1_staging\n");
+    let what = "fraud_detection_neural_network_f1_staging: metric: `f1` is none of accuracy, auc, rmse, f1score; \
+                did you mean `f1score`?\n";
+    site.check(&check, &[], 1, what, "");
+    site.check(&["check", "--names", "names", "--output", "json"], &[], 1, "\"ok\":false", "");
+    site.write("names", &format!("{good}\n{}\n", good.replace('a', "\u{430}")));
+    site.check(&check, &[], 1, &format!(": looks like `{good}` of line 1\n"), "");
+    std::fs::write(site.0.path().join("names"), b"caf\xe9\n").unwrap();
+    site.check(&check, &[], 1, "names:1: is not UTF-8\n", "");
+    site.check(&["check", "--names", "none"], &[], 2, "", "cannot read none");
+    site.check(&["check", "--names", "-"], &[], 0, "ok\n", "");
+    assert_eq!(site.asked(&["check", "--names", "-"], "iris\n").status.code(), Some(1));
+    assert_eq!(site.asked(&["check", "--names", "-"], good).status.code(), Some(0));
+    site.write("rules.toml", "[names]\npatterns = ['{a}']\nwords.a = ['x', 'X']\n");
+    for arguments in [&check[..], &["check"]] {
+        site.check(
+            arguments,
+            &[],
+            1,
+            "rules.toml:3: `names.words.a`: `x` is given, and `X` looks like it",
+            "",
+        );
+    }
+    site.write("rules.toml", "");
+    site.check(&check, &[], 1, "names:1: is not UTF-8\n", "");
+    std::fs::remove_file(site.0.path().join("rules.toml")).unwrap();
+    site.check(&["check"], &[], 1, "rules.toml: cannot be read", "");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 
 use crate::authz::rows::POLICY_FILE;
 use crate::mistake::Mistake;
+use crate::rules::{RULES_FILE, SCHEMA_FILE};
 
 /// casbin's model.
 pub(super) const MODEL_FILE: &str = "model.conf";
@@ -15,7 +16,7 @@ pub(super) const MODEL_FILE: &str = "model.conf";
 pub(super) const DECISIONS_FILE: &str = "decisions.tsv";
 
 /// The files that this room reads; others in the folder belong to others and do not change the version.
-pub(super) const FILES: [&str; 3] = [MODEL_FILE, POLICY_FILE, DECISIONS_FILE];
+pub(super) const FILES: [&str; 5] = [MODEL_FILE, POLICY_FILE, DECISIONS_FILE, RULES_FILE, SCHEMA_FILE];
 
 /// The first 16 hexadecimal digits of SHA-256 over the names and bytes of the policy files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +43,8 @@ pub(super) struct Sources {
     pub(super) model: Vec<u8>,
     pub(super) policy: Vec<u8>,
     pub(super) decisions: Vec<u8>,
+    pub(super) rules: Vec<u8>,
+    pub(super) schema: Vec<u8>,
 }
 
 impl Sources {
@@ -51,20 +54,20 @@ impl Sources {
             let path = dir.join(name);
             std::fs::read(&path).map_err(|error| Mistake::of(&path, format!("cannot be read: {error}")))
         };
-        match (file(MODEL_FILE), file(POLICY_FILE), file(DECISIONS_FILE)) {
-            (Ok(model), Ok(policy), Ok(decisions)) => {
-                Ok(Self { dir: dir.to_path_buf(), model, policy, decisions })
+        match FILES.map(file) {
+            [Ok(model), Ok(policy), Ok(decisions), Ok(rules), Ok(schema)] => {
+                Ok(Self { dir: dir.to_path_buf(), model, policy, decisions, rules, schema })
             }
-            (model, policy, decisions) => {
-                Err([model.err(), policy.err(), decisions.err()].into_iter().flatten().collect())
-            }
+            files => Err(files.into_iter().filter_map(Result::err).collect()),
         }
     }
 
     /// The version of exactly these bytes. Lengths keep a byte from moving between files unseen.
     pub(super) fn version(&self) -> PolicyVersion {
         let mut hash = digest::Context::new(&digest::SHA256);
-        for (name, bytes) in FILES.iter().zip([&self.model, &self.policy, &self.decisions]) {
+        for (name, bytes) in
+            FILES.iter().zip([&self.model, &self.policy, &self.decisions, &self.rules, &self.schema])
+        {
             hash.update(format!("{name}\0{}\0", bytes.len()).as_bytes());
             hash.update(bytes);
         }

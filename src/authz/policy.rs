@@ -19,6 +19,7 @@ use crate::authz::rows::{self, POLICY_FILE, Row, RowId, Table};
 use crate::mistake::Mistake;
 use crate::operation::{Demand, Object, Permission};
 use crate::principal::{Principal, RoleName, UserId};
+use crate::rules::{RULES_FILE, Rules, SCHEMA_FILE};
 
 /// What the policies say of one demand, and why. A token's list of models is not looked at here.
 #[derive(Clone, Debug)]
@@ -59,11 +60,13 @@ pub struct PolicySet {
     rows: Vec<Row>,
     links: Arc<Links>,
     index: Index,
+    rules: Arc<Rules>,
     memory: Cache<Remembered, Decision>,
 }
 
 impl PolicySet {
-    /// Reads, validates and tries the folder's `model.conf`, `policy.csv` and `decisions.tsv`.
+    /// Reads, validates and tries the folder's `model.conf`, `policy.csv` and `decisions.tsv`, and reads its `rules.toml`
+    /// and `metadata.schema.json`.
     ///
     /// # Errors
     /// Every mistake at once: what cannot be read or understood; else each line of `decisions.tsv` that does not hold.
@@ -76,17 +79,20 @@ impl PolicySet {
         let model = check_model(&sources.dir.join(MODEL_FILE), &sources.model);
         let table = rows::read(&sources.dir.join(POLICY_FILE), &sources.policy);
         let expected = contract::read(&decisions_file, &sources.decisions);
-        let (table, expected) = match (model, table, expected) {
-            (Ok(()), Ok(table), Ok(expected)) => (table, expected),
-            (model, table, expected) => {
-                let mistakes = [model.err(), table.err(), expected.err()];
+        let (rules, schema) = (sources.dir.join(RULES_FILE), sources.dir.join(SCHEMA_FILE));
+        let rules = Rules::parse(&rules, &sources.rules, &schema, &sources.schema);
+        let (table, expected, rules) = match (model, table, expected, rules) {
+            (Ok(()), Ok(table), Ok(expected), Ok(rules)) => (table, expected, Arc::new(rules)),
+            (model, table, expected, rules) => {
+                let mistakes = [model.err(), table.err(), expected.err(), rules.err()];
                 return Err(mistakes.into_iter().flatten().flatten().collect());
             }
         };
         let Table { rows, links } = table;
         let index = Index::of(&rows);
         let memory = Cache::new(REMEMBERED);
-        let policies = Self { version: sources.version(), rows, links: Arc::new(links), index, memory };
+        let (version, links) = (sources.version(), Arc::new(links));
+        let policies = Self { version, rows, links, index, rules, memory };
         let broken = contract::broken(&decisions_file, &expected, &policies);
         if broken.is_empty() { Ok(policies) } else { Err(broken) }
     }
@@ -95,6 +101,12 @@ impl PolicySet {
     #[must_use]
     pub fn version(&self) -> &PolicyVersion {
         &self.version
+    }
+
+    /// The house rules of the same folder.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
     }
 
     /// How many `p` rows there are.

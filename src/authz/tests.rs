@@ -23,6 +23,8 @@ pub(super) fn sources(policy: &str, decisions: &str) -> Sources {
         model: engine::MODEL.into(),
         policy: policy.into(),
         decisions: decisions.into(),
+        rules: Vec::new(),
+        schema: b"{}".into(),
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{KeySource, Mode, UpstreamAddress};
+use crate::govern;
+use crate::store;
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +32,11 @@ pub(super) struct Draft {
     pub(super) require_model_access: Option<bool>,
     pub(super) mode: Option<Mode>,
     pub(super) presigned: Option<bool>,
+    pub(super) rules: Option<govern::Mode>,
     pub(super) requests_per_second: Option<u32>,
     pub(super) burst: Option<u32>,
     pub(super) policies_dir: Option<PathBuf>,
+    pub(super) state: Option<store::Address>,
     pub(super) admin_listen: Option<SocketAddr>,
 }
 

@@ -301,7 +301,7 @@ static KEYS: &[Key] = &[
     key(
         "rules.mode",
         Some("enforce"),
-        Slot::LaterText(|text| values::word(text, &["enforce", "warn", "off"])),
+        Slot::Text(|draft, text| values::rules(text).map(|rules| draft.rules = Some(rules))),
         "house rules: enforce, warn (recorded, not refused) or off; access control is never off",
     ),
     key(
@@ -322,8 +322,8 @@ static KEYS: &[Key] = &[
     key(
         "state.url",
         Some("sqlite://sekisho.db"),
-        Slot::LaterText(values::store),
-        "stages, approvals, evidence, revocations; postgres://… for several replicas",
+        Slot::Text(|draft, text| values::store(text).map(|address| draft.state = Some(address))),
+        "the state store, which keeps digests of versions: a file, or postgres://… for several instances",
     ),
     key("audit.path", Some("audit/"), Slot::LaterText(|_| Ok(())), "the folder of the record"),
     key(

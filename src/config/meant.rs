@@ -131,7 +131,9 @@ fn complete(draft: Draft, issuers: Vec<Issuer>, not_in_force: Vec<&'static str>)
         },
         limits: Limits { requests_per_second: draft.requests_per_second?, burst: draft.burst? },
         policies_dir: draft.policies_dir?,
+        state: draft.state?,
         presigned: draft.presigned?,
+        rules: draft.rules?,
         admin_listen: draft.admin_listen?,
         not_in_force,
     })

@@ -43,8 +43,10 @@ impl Config {
             },
             policies_dir: self.policies_dir,
             upstream,
+            state: self.state,
             static_prefix: self.upstream.static_prefix,
             presigned: self.presigned,
+            rules: self.rules,
             read_versions_at_start: true,
             origins: Origins::new(self.server.cors_origins),
             limits: limit::Settings {

@@ -47,6 +47,7 @@ fn with_nothing_at_all_the_defaults_hold() {
     assert_eq!(config.auth.mode, Mode::Enforce);
     assert_eq!(config.policies_dir, Path::new("policies"));
     assert_eq!(config.admin_listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.state.to_string(), "sqlite://sekisho.db");
     assert_eq!(config.not_in_force, [""; 0]);
 }
 
@@ -62,6 +63,8 @@ fn every_key_of_the_file_is_obeyed() {
         upstream = { url = "unix:/run/mlflow.sock", static_prefix = "/ml/flow" }
         policies.dir = "p"
         artifacts.presigned = true
+        rules.mode = "warn"
+        state.url = "postgres://ada:hunter2@db/s"
         admin.listen = "localhost:0"
         [auth]
         issuer = "i"
@@ -89,7 +92,7 @@ fn every_key_of_the_file_is_obeyed() {
          Some(Ipv6(::1)), port: Some(9), path: /keys, query: None, fragment: None }), users: [*@a.com, bob], \
          roles: [ci] }], user_claim: u, role_claim: realm_access.roles, model_access_claim: m, \
          require_model_access: false, mode: Observe }, limits: Limits { requests_per_second: 0, burst: 9 }, \
-         policies_dir: p, presigned: true, admin_listen: 127.0.0.1:0, not_in_force: [] }"
+         policies_dir: p, state: postgres://db:5432/s, presigned: true, rules: Warn, admin_listen: 127.0.0.1:0, not_in_force: [] }"
     );
 }
 
@@ -303,9 +306,9 @@ fn duplicates_are_all_told_and_bad_syntax_once() {
 
 #[test]
 fn keys_of_later_rooms_are_listed_when_set() {
-    let config = taken("rules.mode = 'warn'\naudit.path = 'x'", &[("SEKISHO_CACHE__STALE_SECONDS", "0")]);
-    assert_eq!(config.not_in_force, ["rules.mode", "audit.path", "cache.stale_seconds"]);
-    let config = taken("rules.mode = 'enforce'\naudit.path = 'audit/'\n[cache]\nttl_seconds = 300", &[]);
+    let config = taken("audit.path = 'x'", &[("SEKISHO_CACHE__STALE_SECONDS", "0")]);
+    assert_eq!(config.not_in_force, ["audit.path", "cache.stale_seconds"]);
+    let config = taken("audit.path = 'audit/'\n[cache]\nttl_seconds = 300", &[]);
     assert_eq!(config.not_in_force, [""; 0], "the default changes nothing");
 }
 

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
 use super::{KeySource, Mode, UpstreamAddress};
+use crate::govern;
 use crate::secret::Secret;
+use crate::store;
 
 /// `host:port` with a numeric host, or `localhost:port`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -82,6 +84,15 @@ pub(super) fn mode(text: &str) -> Result<Mode, String> {
     }
 }
 
+pub(super) fn rules(text: &str) -> Result<govern::Mode, String> {
+    match text {
+        "enforce" => Ok(govern::Mode::Enforce),
+        "warn" => Ok(govern::Mode::Warn),
+        "off" => Ok(govern::Mode::Off),
+        _ => Err(not_one_of(text, &["enforce", "warn", "off"])),
+    }
+}
+
 pub(super) fn secret(text: &str) -> Result<KeySource, String> {
     Secret::new(text).map(KeySource::Hs256).map_err(|weak| weak.to_string())
 }
@@ -138,12 +149,8 @@ pub(super) fn origins(list: Vec<String>) -> Result<Vec<String>, String> {
 }
 
 /// What a state store is reached by. The text may hold a password, so it is not repeated.
-pub(super) fn store(text: &str) -> Result<(), String> {
-    if ["sqlite://", "postgres://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
-    {
-        return Ok(());
-    }
-    Err("must be `sqlite://FILE` or `postgres://…`".to_owned())
+pub(super) fn store(text: &str) -> Result<store::Address, String> {
+    text.parse().map_err(|mistake: store::AddressMistake| mistake.to_string())
 }
 
 pub(super) fn at_least_one(count: u32) -> Result<u32, String> {

@@ -1,11 +1,13 @@
 //! Tags that nobody writes by hand.
 
+use std::collections::BTreeMap;
+
+use crate::route::demand::{EVIDENCE, is_copy};
 use crate::route::message::Message;
 use crate::route::table::Need;
 
 use super::Broken;
 
-const PROMPT: &str = "mlflow.prompt.is_prompt";
 const MODEL_VERSIONS: &str = "mlflow.modelVersions";
 const ARTIFACT_LOCATION: &str = "mlflow.artifactLocation";
 
@@ -19,14 +21,49 @@ pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken
         protected(key)?;
     }
     if needs.contains(&Need::Tags) {
+        let copy = is_copy(message);
         for key in message.messages("tags").filter_map(|tag| tag.text("key")) {
-            protected(key)?;
+            if !copy {
+                protected(key)?;
+            }
             if key == PROMPT && path.starts_with("model-versions/") && !is_prompt_source(message) {
                 return Err(Broken::PromptTag);
             }
         }
     }
     Ok(())
+}
+
+/// Of a copy's tags those that its maker may not set as such: what sekisho writes, and evidence.
+pub fn kept_from(message: &Message) -> impl Iterator<Item = (&str, &str)> {
+    let tags = message
+        .messages("tags")
+        .filter_map(|tag| Some((tag.text("key")?, tag.text("value").unwrap_or_default())));
+    tags.filter(|(key, _)| protected(key).is_err() || key.starts_with(EVIDENCE))
+}
+
+/// Takes from a copy's tags those that it has from its original, and gives what is left of those that its maker may not set
+/// as such.
+///
+/// # Errors
+/// A tag that only sekisho writes, with a value that the original does not have.
+pub fn drop_copied(
+    message: &mut Message,
+    original: &BTreeMap<String, String>,
+) -> Result<Vec<String>, Broken> {
+    let mut evidence = Vec::new();
+    for (key, value) in kept_from(message) {
+        if original.get(key).map(String::as_str) != Some(value) {
+            protected(key)?;
+            evidence.push(key.to_owned());
+        }
+    }
+    message.leave_out("tags", |tag| {
+        let key = tag.text("key").unwrap_or_default();
+        let kept = protected(key).is_err() || key.starts_with(EVIDENCE);
+        kept && original.get(key).map(String::as_str) == Some(tag.text("value").unwrap_or_default())
+    });
+    Ok(evidence)
 }
 
 /// Takes from a tracking request what only MLflow writes; setting a tag by itself, or deleting it, is refused.
@@ -72,6 +109,28 @@ pub fn is_prompt_source(message: &Message) -> bool {
         .any(|tag| tag.text("key") == Some(PROMPT) && tag.text("value") == Some("true"));
     marked && message.text("source").is_some_and(|source| PROMPT_SOURCES.contains(&source))
 }
+
+/// Whether a request says of a model, once and for all, that it is a prompt.
+#[must_use]
+pub fn says_prompt(message: &Message) -> bool {
+    let mut said =
+        message.messages("tags").filter(|tag| tag.text("key") == Some(PROMPT)).map(|tag| tag.text("value"));
+    said.next().is_some_and(is_true) && said.next().is_none()
+}
+
+/// Whether the tags of a version say that it is a prompt's, as MLflow's searches ask for it (`prompt/registry_utils.py`
+/// `add_prompt_filter_string`): what has another value is shown among the models.
+#[must_use]
+pub fn are_a_prompts(tags: &BTreeMap<String, String>) -> bool {
+    is_true(tags.get(PROMPT).map(String::as_str))
+}
+
+fn is_true(value: Option<&str>) -> bool {
+    value == Some("true")
+}
+
+/// The tag by which MLflow knows prompts.
+const PROMPT: &str = "mlflow.prompt.is_prompt";
 
 fn protected(key: &str) -> Result<(), Broken> {
     let ours = key.starts_with("sekisho.") || matches!(key, "model_hash" | "stage_transition_history");

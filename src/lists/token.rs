@@ -1,20 +1,10 @@
 //! Page tokens: sealed, so that they tell nothing, and good for one principal and one query alone.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
-use aws_lc_rs::rand;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use zeroize::Zeroizing;
-
 use super::place::{LENGTH, Place};
+use crate::seal::{self, AROUND, Seal};
 use crate::secret::Secret;
 
-/// No key could be made, or nothing sealed with it: the system has no randomness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a page token cannot be made")]
-pub struct KeyError;
+pub use crate::seal::KeyError;
 
 /// Not a token of ours for this principal and this query. It says no more than that, whatever is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +27,7 @@ pub struct Bound<'a> {
 }
 
 /// Seals and opens tokens.
-pub struct PageKey(RandomizedNonceKey);
+pub struct PageKey(Seal);
 
 impl PageKey {
     /// The key that every instance with this secret has; without a secret, one that dies with this process.
@@ -45,17 +35,7 @@ impl PageKey {
     /// # Errors
     /// [`KeyError`].
     pub fn new(secret: Option<&Secret>) -> Result<Self, KeyError> {
-        let mut key = Zeroizing::new([0_u8; 32]);
-        match secret {
-            Some(secret) => {
-                let derived = Salt::new(HKDF_SHA256, b"sekisho").extract(secret.expose());
-                let derived =
-                    derived.expand(&[b"page tokens"], HKDF_SHA256).map_err(|Unspecified| KeyError)?;
-                derived.fill(&mut *key).map_err(|Unspecified| KeyError)?;
-            }
-            None => rand::fill(&mut *key).map_err(|Unspecified| KeyError)?,
-        }
-        Ok(Self(RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|Unspecified| KeyError)?))
+        Ok(Self(Seal::new(secret, b"page tokens")?))
     }
 
     /// A token for a place; all are of one length.
@@ -63,12 +43,7 @@ impl PageKey {
     /// # Errors
     /// [`KeyError`].
     pub fn seal(&self, place: &Place, bound: &Bound<'_>) -> Result<String, KeyError> {
-        let mut sealed = place.to_bytes().to_vec();
-        let aad = Aad::from(bound.to_bytes());
-        let nonce = self.0.seal_in_place_append_tag(aad, &mut sealed).map_err(|Unspecified| KeyError)?;
-        let mut whole = nonce.as_ref().to_vec();
-        whole.append(&mut sealed);
-        Ok(URL_SAFE_NO_PAD.encode(whole))
+        self.0.close(place.to_bytes().to_vec(), &bound.to_bytes())
     }
 
     /// The place in a token that was sealed for the same.
@@ -79,29 +54,21 @@ impl PageKey {
         if token.len() != TOKEN {
             return Err(BadToken);
         }
-        let whole = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadToken)?;
-        let (nonce, sealed) = whole.split_at_checked(NONCE_LEN).ok_or(BadToken)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|Unspecified| BadToken)?;
-        let mut sealed = sealed.to_vec();
-        let aad = Aad::from(bound.to_bytes());
-        let opened = self.0.open_in_place(nonce, aad, &mut sealed).map_err(|Unspecified| BadToken)?;
-        let bytes: &[u8; LENGTH] = (&*opened).try_into().map_err(|_| BadToken)?;
+        let opened = self.0.open(token, &bound.to_bytes()).ok_or(BadToken)?;
+        let bytes: &[u8; LENGTH] = opened.as_slice().try_into().map_err(|_| BadToken)?;
         Ok(Place::of_bytes(bytes))
     }
 }
 
 /// The length of every token: nonce, place and tag in base64.
-const TOKEN: usize = (NONCE_LEN + LENGTH + 16) * 4 / 3 + 1;
+const TOKEN: usize = (LENGTH + AROUND) * 4 / 3 + 1;
 
 impl Bound<'_> {
     /// Each part with its length before it, so that no two bounds have the same bytes.
     fn to_bytes(self) -> Vec<u8> {
         let mut out = Vec::new();
         let parts = [self.user, self.list, self.filter].into_iter().chain(self.order_by.iter().copied());
-        for part in parts.chain(self.narrowed) {
-            out.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            out.extend_from_slice(part.as_bytes());
-        }
+        seal::write_parts(&mut out, parts.chain(self.narrowed));
         out.push(u8::from(self.narrowed.is_some()));
         out
     }

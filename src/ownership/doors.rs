@@ -13,6 +13,8 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::Wanted;
+
 /// How long a registration waits for changes of its files that are under way before it cuts them off: 5 s.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -46,8 +48,8 @@ pub struct Alone {
 pub enum Holding {
     /// Nothing.
     Nothing,
-    /// Places of one who changes files.
-    Inside(Inside),
+    /// Places of one who changes files, and which.
+    Inside(Inside, Wanted),
     /// The doors of files that are registered.
     Alone(Alone),
 }
@@ -120,10 +122,19 @@ impl Inside {
 }
 
 impl Holding {
+    /// The files that are changed under it.
+    #[must_use]
+    pub fn changed(&self) -> Option<&Wanted> {
+        match self {
+            Self::Inside(_, wanted) => Some(wanted),
+            Self::Nothing | Self::Alone(_) => None,
+        }
+    }
+
     /// Waits until what is done under it has to end; for ever, where nothing can end it.
     pub async fn cut(&self) {
         match self {
-            Self::Inside(inside) => inside.cut().await,
+            Self::Inside(inside, _) => inside.cut().await,
             Self::Nothing | Self::Alone(_) => std::future::pending().await,
         }
     }

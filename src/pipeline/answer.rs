@@ -1,7 +1,7 @@
 //! The last rooms: what of MLflow's answer the caller may see, and how a refusal looks.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use tracing::warn;
 
 use crate::audit::Trail;
@@ -37,7 +37,7 @@ pub(super) async fn filtered(
     }
     let keep: fn(&[u8], Seen<'_>) -> Result<Bytes, Unreadable> = match answer {
         Answer::File if holds_spans(operation) => filter::mentions,
-        Answer::AsIs | Answer::File | Answer::WhoAmI => return Ok(Response::from_parts(parts, boxed(body))),
+        Answer::AsIs | Answer::File | Answer::Ours(_) => return Ok(Response::from_parts(parts, boxed(body))),
         Answer::Mentions => filter::mentions,
         Answer::Graphql => filter::graphql,
         // `lists` puts these together; one that comes here shows nothing.
@@ -61,7 +61,7 @@ const CONDITIONS: [HeaderName; 4] =
 /// Takes from a request's headers what would keep its answer from being read whole, where it must be.
 pub(super) fn ask_for_the_whole(headers: &mut HeaderMap, operation: &Operation) {
     let whole = match operation.found.row.answer {
-        Answer::AsIs | Answer::WhoAmI => false,
+        Answer::AsIs | Answer::Ours(_) => false,
         Answer::File => holds_spans(operation),
         Answer::RegisteredModels | Answer::ModelVersions | Answer::Mentions | Answer::Graphql => true,
     };
@@ -84,7 +84,7 @@ pub(super) fn filtered_write(body: Bytes, answer: Answer, permit: &Permit) -> By
         Answer::Mentions => filter::mentions(&body, &seen).unwrap_or_else(|_| Bytes::from_static(b"{}")),
         Answer::AsIs
         | Answer::File
-        | Answer::WhoAmI
+        | Answer::Ours(_)
         | Answer::RegisteredModels
         | Answer::ModelVersions
         | Answer::Graphql => body,
@@ -143,13 +143,7 @@ fn said(rejection: &Rejection, trail: Trail, graphql: Option<&str>) -> Response<
 }
 
 /// Who is signed in, in the form that the web page asks an auth app for.
-pub(super) fn who_am_i(principal: &Principal, trail: Trail) -> Response<Outbound> {
+pub(super) fn who_am_i(principal: &Principal) -> Bytes {
     let user = serde_json::json!({ "id": 1, "username": principal.user.as_str(), "is_admin": false });
-    let body = serde_json::json!({ "user": user, "is_basic_auth": false });
-    let mut response = Response::new(full(body.to_string()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    finish(response.headers_mut(), trail.id());
-    trail.close(StatusCode::OK);
-    response
+    serde_json::json!({ "user": user, "is_basic_auth": false }).to_string().into()
 }

@@ -80,9 +80,10 @@ impl Gate {
                 Unknown::LoggedModel(id) => self.experiment_of(Whose::LoggedModel(id)).await?,
                 Unknown::Trace(id) => self.experiment_of(Whose::Trace(id)).await?,
                 Unknown::StageLeft(model, version) => {
-                    match self.facts.stage(&self.mlflow, model, version).await? {
-                        Some(stage) => {
-                            Object::Stage(model.as_str().into(), house_stage(&stage).unwrap_or(&stage).into())
+                    match self.facts.version(&self.mlflow, model, version).await? {
+                        Some(found) => {
+                            let stage = house_stage(&found.stage).unwrap_or(&found.stage);
+                            Object::Stage(model.as_str().into(), stage.into())
                         }
                         None => continue,
                     }
@@ -187,8 +188,8 @@ impl Gate {
         }
     }
 
-    /// A place in a store must lie inside the artifact root of the logged model or run that the request names: MLflow takes
-    /// `s3:` and unknown schemes with no owner at all (`handlers.py` `_validate_source_model`).
+    /// A place in a store must lie inside the artifact root of the logged model or run that the request names, or where the
+    /// house allows it: MLflow takes `s3:` and unknown schemes with no owner at all (`handlers.py` `_validate_source_model`).
     async fn place(
         &self,
         permit: Permit,
@@ -213,7 +214,17 @@ impl Gate {
         {
             return self.run_files(permit, Files { id: id.to_owned(), path }, holding).await;
         }
-        Err(foreign.into())
+        if !permit.rules().sources.iter().any(|prefix| place.starts_with(prefix.as_str())) {
+            return Err(foreign.into());
+        }
+        let root = sources::plain(place);
+        *holding = Holding::Alone(self.ownership.doors.have_alone(&[&root], PATIENCE).await);
+        self.ownership.catch_up(&self.facts, &self.mlflow).await?;
+        self.may_register(
+            &permit,
+            &Wanted { holder: None, root, run: None, name: None, path: String::new() },
+        )?;
+        Ok(permit)
     }
 
     async fn path_below(&self, place: &str, holder: Option<Holder>) -> Result<Option<String>, FactError> {

@@ -25,7 +25,8 @@ impl Gate {
         let permit = without_asking(permit, permission, deed)?;
         let place = Place::find(&self.facts, &self.mlflow, address).await?;
         if let (Place::Held(wanted, _), Deed::Write | Deed::Delete | Deed::Retire) = (&place, deed) {
-            *holding = Holding::Inside(self.ownership.doors.enter(&doors(wanted)).await);
+            let inside = self.ownership.doors.enter(&doors(wanted)).await;
+            *holding = Holding::Inside(inside, wanted.clone());
         }
         let user = permit.principal().user.clone();
         let theirs = |experiment_id: Option<&str>| {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::aftermath;
 use crate::audit::{Outcome, Told, Trail};
+use crate::digest::Wish;
+use crate::govern::Mode;
 use crate::listen::{Outbound, boxed, full};
 use crate::lists::List;
+use crate::ownership::Holding;
 use crate::reject::Rejection;
 use crate::route::Operation;
 use crate::route::table::Answer;
@@ -24,8 +27,8 @@ const ANSWER: usize = 16 * 1024 * 1024;
 
 impl Gate {
     pub(super) async fn perform(self: Arc<Self>, passed: Passed, trail: Trail) -> Response<Outbound> {
-        if passed.operation.found.row.answer == Answer::WhoAmI {
-            return answer::who_am_i(passed.permit.principal(), trail);
+        if let Answer::Ours(which) = passed.operation.found.row.answer {
+            return self.ours(which, passed, trail).await;
         }
         if !passed.operation.is_write() {
             return self.read(passed, trail).await;
@@ -105,8 +108,13 @@ impl Gate {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
-                if let (true, Some(message)) = (status.is_success(), operation.message()) {
-                    self.ownership.heard(operation.found.row.path, message);
+                if status.is_server_error()
+                    && let Some(message) = operation.message()
+                {
+                    self.registry.heard(operation.found.row.path, message);
+                }
+                if status.is_success() {
+                    self.done(&operation, &body, &holding).await;
                 }
                 slot.hold_anyway(body.len());
                 let body = if status.is_success() {
@@ -121,6 +129,10 @@ impl Gate {
                 Response::from_parts(parts, boxed(slot.until_end_of(body)))
             }
             Err(rejection) => {
+                // It may have been done.
+                if let Some(message) = operation.message() {
+                    self.registry.heard(operation.found.row.path, message);
+                }
                 let untouched = matches!(
                     rejection,
                     Rejection::Upstream(UpstreamError::NotSent(_) | UpstreamError::Unwritable(_))
@@ -128,6 +140,49 @@ impl Gate {
                 trail.note_outcome(if untouched { Outcome::NotApplied } else { Outcome::Unknown });
                 answer::fail(&rejection, trail, None)
             }
+        }
+    }
+
+    /// What a write that was done means for what is remembered.
+    async fn done(&self, operation: &Operation, answer: &Bytes, holding: &Holding) {
+        let attests = self.rules != Mode::Off;
+        for overlap in holding
+            .changed()
+            .filter(|_| attests)
+            .map(|wanted| self.ownership.known(wanted))
+            .unwrap_or_default()
+        {
+            self.digests.want(&overlap.registration.model, overlap.registration.version, Wish::Replace);
+        }
+        let Some(message) = operation.message() else { return };
+        let path = operation.found.row.path;
+        self.ownership.heard(path, message);
+        self.registry.heard(path, message);
+        let name = message.text("name").unwrap_or_default();
+        match (path, message.text("new_name")) {
+            ("model-versions/create", _) if attests => {
+                made(answer).into_iter().for_each(|version| self.digests.want(name, version, Wish::Take));
+            }
+            ("registered-models/rename", Some(new_name)) if new_name != name => {
+                self.digests.renamed(name, new_name);
+                self.renamed(name, new_name).await
+            }
+            _ => {}
+        }
+    }
+
+    /// What was kept of a model's versions goes with it. What cannot be moved is found out anew.
+    async fn renamed(&self, name: &str, new_name: &str) {
+        let created = self.facts.model_created(&self.mlflow, new_name).await;
+        let moved = match created {
+            Ok(Some(created)) => {
+                self.store.renamed(name, created, new_name).await.map_err(|error| error.to_string())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = moved {
+            warn!(name, new_name, error, "what was kept of a renamed model is taken anew");
         }
     }
 
@@ -167,6 +222,19 @@ impl Gate {
         };
         Order { method: forward.method, path_and_query: forward.path_and_query, headers, body, repeatable }
     }
+}
+
+/// The number of the version that MLflow says it made.
+fn made(answer: &Bytes) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Made {
+        model_version: Version,
+    }
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: String,
+    }
+    serde_json::from_slice::<Made>(answer).ok()?.model_version.version.parse().ok()
 }
 
 async fn whole(response: Response<Reply>) -> Result<Response<Bytes>, UpstreamError> {

@@ -124,9 +124,12 @@ impl Demands {
             }
             Need::Tags => {
                 let model = parts.model("name")?;
+                let copy = is_copy(parts.message);
                 for tag in parts.message.messages("tags") {
                     let key = tag.text("key").ok_or(Misread::Missing("tags.key"))?;
-                    self.tag(model, key);
+                    if !(copy && key.starts_with(EVIDENCE)) {
+                        self.tag(model, key);
+                    }
                 }
             }
             Need::Transition => self.transition(parts)?,
@@ -222,7 +225,7 @@ impl Demands {
 
     fn tag(&mut self, model: &str, key: &str) {
         let permission =
-            if key.starts_with("evidence.") { Permission::EvidenceWrite } else { Permission::MetadataWrite };
+            if key.starts_with(EVIDENCE) { Permission::EvidenceWrite } else { Permission::MetadataWrite };
         self.push(permission, Object::Tag(model.into(), key.into()));
     }
 
@@ -293,6 +296,17 @@ impl<'a> Parts<'a> {
         }
         if name.contains(['/', ':']) { Err(Misread::ModelName(super::shortened(name))) } else { Ok(name) }
     }
+}
+
+/// What the keys of tags begin with that tell of test results.
+pub const EVIDENCE: &str = "evidence.";
+
+/// Whether a version is made of another one, whose tags the client sends again (`tracking/client.py` `copy_model_version`).
+/// What of these would not be its to set is decided when it is known which of them the other one has.
+#[must_use]
+pub fn is_copy(message: &Message) -> bool {
+    let named = message.text("source").and_then(|source| source.strip_prefix("models:/"));
+    named.is_some_and(|named| named.contains(['/', '@']))
 }
 
 /// The object of an experiment's id; one that is no plain id is nobody's. Of a number there is one spelling: MLflow and its

@@ -1,10 +1,11 @@
-//! Every route of MLflow 3.17.2, a row each: where its parameters are read, what it needs, what it does.
+//! Every route of MLflow 3.17.2 and of sekisho's own, a row each: where its parameters are read, what it needs, what it does.
 //!
 //! The rows are the map that classification, `sekisho routes` and the completeness tests read. What has no row is 404.
 
 pub mod admin;
 pub mod artifacts;
 pub mod genai;
+pub mod own;
 pub mod page;
 pub mod registry;
 pub mod traces;
@@ -78,6 +79,8 @@ pub enum Base {
     Artifacts2,
     /// `/ajax-api/3.0/jobs`.
     Jobs3,
+    /// sekisho's own: `/sekisho/v1`.
+    Own,
     /// No prefix.
     Root,
 }
@@ -94,6 +97,7 @@ impl Base {
             Self::Ajax3 => &["/ajax-api/3.0/mlflow"],
             Self::Artifacts2 => &["/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts"],
             Self::Jobs3 => &["/ajax-api/3.0/jobs"],
+            Self::Own => &["/sekisho/v1"],
             Self::Root => &[""],
         }
     }
@@ -231,8 +235,23 @@ pub enum Answer {
     Graphql,
     /// It is data, never a page of this origin.
     File,
-    /// sekisho answers by itself: who is signed in.
+    /// sekisho answers by itself, and MLflow hears nothing of the request.
+    Ours(Ours),
+}
+
+/// What sekisho answers by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ours {
+    /// Who is signed in.
     WhoAmI,
+    /// Which names of a list hold the naming rule.
+    CheckNames,
+    /// Versions by typed conditions on what they say of themselves.
+    Search,
+    /// One version: its files, its metadata and what it lacks.
+    Version,
+    /// Has a version's digest taken anew.
+    TakeDigest,
 }
 
 /// A house rule that looks at the request before it is forwarded.
@@ -240,8 +259,14 @@ pub enum Answer {
 pub enum Rule {
     /// None.
     None,
-    /// The source of the version that is created.
+    /// The name of the registered model that is created, in `name`, or renamed, in `new_name`.
+    Name,
+    /// The source and the tags of the version that is created.
     Source,
+    /// A version's tag that is set or deleted: what it says of itself stays complete.
+    Metadata,
+    /// The stage that a version enters.
+    Transition,
     /// An address in a store that opens files without sekisho.
     Presigned,
 }
@@ -331,15 +356,24 @@ const SIGNED_IN: &[Need] = &[Need::SignedIn];
 
 /// Every row.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    let tables =
-        [registry::ROWS, tracking::ROWS, traces::ROWS, genai::ROWS, artifacts::ROWS, page::ROWS, admin::ROWS];
+    let tables = [
+        registry::ROWS,
+        tracking::ROWS,
+        traces::ROWS,
+        genai::ROWS,
+        artifacts::ROWS,
+        page::ROWS,
+        admin::ROWS,
+        own::ROWS,
+    ];
     tables.into_iter().flatten()
 }
 
 /// What the tables are written with.
 mod words {
     pub(super) use super::{
-        ADMIN, Answer, Base::*, Deed, Form::*, Need, Row, Rule, SIGNED_IN, Target::*, Where, files, on, row,
+        ADMIN, Answer, Base::*, Deed, Form::*, Need, Ours, Row, Rule, SIGNED_IN, Target::*, Where, files, on,
+        row,
     };
     pub(super) use crate::operation::{Access::*, Permission::*};
     pub(super) const GET: super::Verb = super::Verb::Get;

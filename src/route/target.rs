@@ -108,7 +108,7 @@ fn segment(raw: &str) -> Result<Segment, TargetError> {
 }
 
 /// Whether something would be left to decode: `%` before two hexadecimal digits. Any other `%` is itself.
-pub(super) fn has_escape(text: &str) -> bool {
+pub(crate) fn has_escape(text: &str) -> bool {
     text.as_bytes()
         .windows(3)
         .any(|three| matches!(three, [b'%', one, two] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit()))

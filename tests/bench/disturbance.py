@@ -7,8 +7,8 @@ upstream and the client share its processors. Floods of HTTP/2 frames end at ngi
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from contestants import LOGS, nginx
@@ -26,7 +26,12 @@ PAUSE = 0.006
 Found = dict[str, dict[str, object]]
 
 
-def disturbance(rounds: int, seconds: float, say: Callable[[str], None]) -> Found:
+def measure(quick: bool) -> dict[str, Found]:
+    """One short round, or two."""
+    return {"found": _floods(1 if quick else 2, 1.5 if quick else 3)}
+
+
+def _floods(rounds: int, seconds: float) -> Found:
     """For each flood: p99 in milliseconds undisturbed and disturbed, the ratio, nginx' ratio, bytes more of memory."""
     found: Found = {}
     allow_many_connections()
@@ -41,7 +46,7 @@ def disturbance(rounds: int, seconds: float, say: Callable[[str], None]) -> Foun
         for name in FLOODS:
             found[name] = _beside(scene, name, rounds, seconds)
             found[name]["nginx_ratio"] = _beside(beside_nginx, name, rounds, seconds)["ratio"]
-            say(f"  {name}: {found[name]}")
+            print(f"  {name}: {found[name]}", file=sys.stderr, flush=True)
     return found
 
 
@@ -66,7 +71,8 @@ def _beside(scene: Scene, name: str, rounds: int, seconds: float) -> dict[str, o
     }
 
 
-def show(found: Found) -> None:
+def show(results: dict[str, Found]) -> None:
+    found = results["found"]
     print(f"\n{'a good client beside':<22} {'p99 ms before':>14} {'p99 ms':>8} {'ratio':>6} {'nginx':>6} {'MiB more':>9}")
     for name, each in found.items():
         print(f"{name:<22} {each['p99_ms_undisturbed']:>14} {each['p99_ms']:>8} {each['ratio']:>6} "

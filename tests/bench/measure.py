@@ -25,8 +25,10 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import digest_speed
 import disturbance as floods_beside
 import lists_cost
+import rules_cost
 from contestants import HERE, LOGS, TARGET, Contestant, Field, open_field
 from harness.sekisho import ROOT, binary
 
@@ -48,7 +50,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true", help="one short round: shows that it works, not how fast")
     options.add_argument("--lists", action="store_true", help="measure lists alone, and leave the other results as they are")
-    options.add_argument("--floods", action="store_true", help="the same with floods")
+    options.add_argument("--digest", action="store_true", help="the same for digests")
+    options.add_argument("--rules", action="store_true", help="the same for house rules")
+    options.add_argument("--floods", action="store_true", help="the same for floods")
     chosen = options.parse_args()
     quick = chosen.quick
     rounds, seconds, warm_up = (1, 4, 1) if quick else (3, 12, 3)
@@ -58,15 +62,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     written = (LOGS if quick else HERE) / "results.json"
-    if chosen.lists or chosen.floods:
-        kept = json.loads(written.read_text()) if written.exists() else {}
-        if chosen.lists:
-            kept["lists"] = {**run_of(), **lists_cost.measure(quick)}
-            lists_cost.show(kept["lists"])
-        if chosen.floods:
-            kept["floods"] = {**run_of(), "found": floods(quick)}
-            floods_beside.show(kept["floods"]["found"])
-        written.write_text(json.dumps(kept, indent=2) + "\n")
+    parts = {
+        "lists": (chosen.lists, lists_cost),
+        "digest": (chosen.digest, digest_speed),
+        "rules": (chosen.rules, rules_cost),
+        "floods": (chosen.floods, floods_beside),
+    }
+    for name, (wanted, part) in parts.items():
+        if wanted:
+            found = {**run_of(), **part.measure(quick)}
+            part.show(found)
+            kept = json.loads(written.read_text()) if written.exists() else {}
+            written.write_text(json.dumps({**kept, name: found}, indent=2) + "\n")
+    if any(wanted for wanted, _ in parts.values()):
         return
     results: dict[str, object] = {
         **run_of(),
@@ -83,8 +91,12 @@ def main() -> None:
     results["decisions"] = decisions()
     say("lists")
     results["lists"] = lists_cost.measure(quick)
+    say("digests")
+    results["digest"] = digest_speed.measure(quick)
+    say("house rules")
+    results["rules"] = rules_cost.measure(quick)
     say("floods")
-    results["floods"] = {"found": floods(quick)}
+    results["floods"] = floods_beside.measure(quick)
     written.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
     print(f"\nwritten to {written.relative_to(ROOT)}")
@@ -93,10 +105,6 @@ def main() -> None:
 def run_of() -> dict[str, object]:
     """When, where and with what."""
     return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "versions": versions()}
-
-
-def floods(quick: bool) -> floods_beside.Found:
-    return floods_beside.disturbance(1 if quick else 2, 1.5 if quick else 3, say)
 
 
 def say(text: str) -> None:
@@ -245,9 +253,11 @@ def show(results: dict) -> None:
     for pair, numbers in results["ratios"].items():
         print(f"{pair:<34} " + " ".join(f"{dashed(numbers[key], 2):>22}" for key in ("per_second", "p50_ms", "p99_ms")))
     lists_cost.show(results["lists"])
+    digest_speed.show(results["digest"])
+    rules_cost.show(results["rules"])
     print(f"\nmemory of sekisho: {mib(held['idle'])} idle, {mib(held['with_idle_connections'])} "
           f"with {held['idle_connections']} idle connections")  # fmt: skip
-    floods_beside.show(results["floods"]["found"])
+    floods_beside.show(results["floods"])
     print(f"\n{'one decision (ns)':<34} {'rows':>8} {'first':>8} {'remembered':>11}")
     for each in results["decisions"]:
         print(f"{each['demand']:<34} {each['rows']:>8} {each['first_ns']:>8} {each['remembered_ns']:>11}")

@@ -52,6 +52,10 @@ class Recorder:
         """Whether requests end here."""
         self._server.held = on
 
+    def refuse(self, part: str | None) -> None:
+        """Whether requests with this in their target are answered 503, as by a server that is going down."""
+        self._server.refused = part
+
     def take(self) -> list[Seen]:
         """What was seen since the last call."""
         taken = list(self.seen)
@@ -65,6 +69,7 @@ class _Relay(ThreadingHTTPServer):
     upstream: str
     seen: list[Seen]
     held = False
+    refused: str | None = None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -77,7 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not seen.is_probe():
             self.server.seen.append(seen)
         if self.server.held:
-            self._answer_empty()
+            self._answer_empty(200)
+            return
+        if self.server.refused and self.server.refused in self.path:
+            self._answer_empty(503)
             return
         place = urlsplit(self.server.upstream)
         onward = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
@@ -99,8 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             onward.putheader("Content-Length", str(len(body)))
         onward.endheaders(body or None)
 
-    def _answer_empty(self) -> None:
-        self.send_response_only(200)
+    def _answer_empty(self, status: int) -> None:
+        self.send_response_only(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", "2")
         self.end_headers()

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from harness import leaks
+from harness import leaks, postgres
 from harness.mlflow_server import keep_log
 from harness.process import Child, free_port
 
@@ -82,6 +82,9 @@ class Sekisho:
             "upstream": {"url": upstream},
             "auth": {"hs256_secret_file": str(self.folder / "secret")},
             "policies": {"dir": str(self.folder / "policies")},
+            "state": {"url": self._state()},
+            # What most tests call their models is nobody's business.
+            "rules": {"mode": "off"},
         }
         for name, values in extra.items():
             sections.setdefault(name, {}).update(values)
@@ -91,15 +94,34 @@ class Sekisho:
             lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         self.config.write_text("\n".join(lines) + "\n")
 
+    def _state(self) -> str:
+        """A new state store: a file, or where `SEKISHO_TEST_STATE` is `postgres` a database."""
+        match os.environ.get("SEKISHO_TEST_STATE", "sqlite"):
+            case "sqlite":
+                return f"sqlite://{self.folder / 'sekisho.db'}"
+            case "postgres":
+                return postgres.shared().database()
+            case other:
+                raise RuntimeError(f"SEKISHO_TEST_STATE is sqlite or postgres, not {other}")
+
     def __enter__(self) -> Sekisho:
-        command = [str(binary()), "serve", "--config", str(self.config)]
-        self._child = Child(command, self.folder, self.log, self._environment)
         try:
-            self._child.wait_ready(f"{self.admin_url}/readyz", 30)
+            self._start()
         except BaseException:
             self.__exit__(RuntimeError, None, None)
             raise
         return self
+
+    def _start(self) -> None:
+        command = [str(binary()), "serve", "--config", str(self.config)]
+        self._child = Child(command, self.folder, self.log, self._environment)
+        self._child.wait_ready(f"{self.admin_url}/readyz", 30)
+
+    def restart(self) -> None:
+        """Ends the process and starts another one with the same folder."""
+        if self._child is not None:
+            self._child.stop(grace=35)
+        self._start()
 
     def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         if self._child is not None:

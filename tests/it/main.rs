@@ -11,6 +11,7 @@ mod proxy;
 mod stub;
 
 mod cors;
+mod digests;
 mod draining;
 mod experiments;
 mod failures;
@@ -26,6 +27,7 @@ mod observe;
 mod pages;
 mod policies;
 mod refusals;
+mod registry;
 mod secured;
 mod smuggling;
 mod sources;

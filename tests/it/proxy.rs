@@ -14,10 +14,11 @@ use sekisho::authn::{self, IssuerSettings, KeySource};
 use sekisho::authz;
 use sekisho::clock::Clock;
 use sekisho::drain::Drained;
+use sekisho::govern::Mode;
 use sekisho::listen::{self, Ceilings};
 use sekisho::route::cross_site::Origins;
 use sekisho::secret::Secret;
-use sekisho::{limit, upstream};
+use sekisho::{limit, store, upstream};
 use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -136,10 +137,11 @@ impl Proxy {
         let folder = tempfile::tempdir().expect("a folder");
         let policies = folder.path().join("policies");
         std::fs::create_dir(&policies).expect("a folder");
-        for name in ["model.conf", "policy.csv", "decisions.tsv"] {
+        for name in ["model.conf", "policy.csv", "decisions.tsv", "rules.toml", "metadata.schema.json"] {
             std::fs::copy(shipped(name), policies.join(name)).expect("a copy");
         }
-        let mut settings = settings(policies, stub.address());
+        let state = format!("sqlite://{}", folder.path().join("sekisho.db").display());
+        let mut settings = settings(policies, stub.address(), state.parse().expect("an address"));
         change(&mut settings);
         let clock = Clock::held_at(NOW);
         let written = lines_with(&settings.policies_dir, rows);
@@ -241,7 +243,7 @@ fn lines_with(dir: &Path, rows: &str) -> String {
     format!("{shipped}\n{rows}\n")
 }
 
-fn settings(policies_dir: PathBuf, address: upstream::Address) -> Settings {
+fn settings(policies_dir: PathBuf, address: upstream::Address, state: store::Address) -> Settings {
     let addr = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = || listen::Settings { addr, tls: None, ceilings: Ceilings::default() };
     let issuer = IssuerSettings {
@@ -263,8 +265,11 @@ fn settings(policies_dir: PathBuf, address: upstream::Address) -> Settings {
         authz: authz::Settings { require_model_access: true, mode: authz::Mode::Enforce },
         policies_dir,
         upstream: upstream::Settings::at(address),
+        state,
         static_prefix: None,
         presigned: false,
+        // What they call their models is nobody's business.
+        rules: Mode::Off,
         read_versions_at_start: false,
         origins: Origins::default(),
         // Tests ask faster than people do.

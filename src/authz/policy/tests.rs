@@ -338,13 +338,18 @@ fn the_version_is_of_the_bytes_of_exactly_these_files() {
     for (policy, decisions) in [("a", "bb"), ("ab", ""), ("", "ab"), ("b", "a")] {
         assert_ne!(first, version(policy, decisions));
     }
+    let mut sources = sources("a", "b");
+    sources.rules = b"\n".into();
+    let with_rules = sources.version();
+    sources.schema = b"{ }".into();
+    assert!(with_rules.as_str() != first && sources.version() != with_rules);
 }
 
 #[test]
 fn a_folder_that_lacks_files_names_each() {
     let folder = tempfile::tempdir().unwrap();
     let told = PolicySet::load(folder.path()).map(|_| ()).unwrap_err();
-    assert_eq!(told.len(), 3);
+    assert_eq!(told.len(), crate::authz::folder::FILES.len());
     assert!(told.iter().all(|mistake| mistake.what().starts_with("cannot be read: ")), "{told:?}");
 }
 

@@ -26,6 +26,8 @@ fn fill(dir: &Path, rows: &str) {
     fs::write(dir.join("model.conf"), engine::MODEL).unwrap();
     fs::write(dir.join("policy.csv"), rows).unwrap();
     fs::write(dir.join("decisions.tsv"), "role:r\tmetadata_read\tmodel:x\tallow\n").unwrap();
+    fs::write(dir.join("rules.toml"), "").unwrap();
+    fs::write(dir.join("metadata.schema.json"), "{}").unwrap();
 }
 
 impl Watched {
@@ -85,6 +87,28 @@ async fn a_file_written_in_place_is_taken() {
     let mut watched = Watched::plain();
     fs::write(watched.dir().join("policy.csv"), rows(2)).unwrap();
     assert_eq!(watched.next().await, 2);
+}
+
+#[tokio::test]
+async fn rules_are_taken_with_the_rest_or_not_at_all() {
+    let mut watched = Watched::plain();
+    let write = |watched: &Watched, rules: &str| fs::write(watched.dir().join("rules.toml"), rules).unwrap();
+    let allows = |watched: &Watched, name: &str| watched.reader.current().rules().names.read(name).is_ok();
+    let before = watched.reader.current().version().clone();
+    assert!(allows(&watched, "iris"));
+    write(&watched, "[names]\npatterns = ['{a}']\nwords.a = ['b']\n");
+    watched.next().await;
+    assert_ne!(*watched.reader.current().version(), before);
+    assert!(!allows(&watched, "iris") && allows(&watched, "b"));
+    write(&watched, "[names]\npatterns = ['{a}']\n");
+    assert_eq!(watched.complaint().await, "`names.patterns`: `{a}`: there are no words for `{a}`");
+    assert!(!allows(&watched, "iris") && allows(&watched, "b"));
+    fs::write(watched.dir().join("policy.csv"), rows(2)).unwrap();
+    write(&watched, "");
+    assert_eq!(watched.next().await, 2);
+    assert!(allows(&watched, "iris"));
+    fs::remove_file(watched.dir().join("metadata.schema.json")).unwrap();
+    assert!(watched.complaint().await.starts_with("cannot be read: "));
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ fn no_mistake_quotes_what_may_be_a_secret() {
         format!("auth.issuers = [{{ hs256_secret = '{secret}' }}]"),
         format!("auth.issuers = ['{secret}']"),
         format!("state.url = 'mysql://u:{secret}@h'"),
+        format!("state.url = 'postgres://u:{secret}@h:port/d'"),
+        format!("state.url = 'postgres://u@h/d?password={secret}'"),
         format!("upstream.url = 'http://u:{secret}@h'"),
         format!("upstream.url = 'http://u:{secret}@h:port'"),
         format!("auth.jwks_url = 'https://{secret}@h'"),

@@ -16,5 +16,5 @@ pub(super) const ROWS: &[Row] = &[
     row(GET, Root, "version", Nothing, SIGNED_IN, Read),
     row(GET, V3, "server-info", Nothing, SIGNED_IN, Read),
     row(GET, Ajax3, "ui-telemetry", Nothing, SIGNED_IN, Read),
-    row(GET, V2, "users/current", Nothing, SIGNED_IN, Read).answers(Answer::WhoAmI),
+    row(GET, V2, "users/current", Nothing, SIGNED_IN, Read).answers(Answer::Ours(Ours::WhoAmI)),
 ];

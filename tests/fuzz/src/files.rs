@@ -107,6 +107,8 @@ thread_local! {
         let model = include_str!("../../../policies/model.conf");
         std::fs::write(folder.path().join("model.conf"), model).expect("a file");
         std::fs::write(folder.path().join("decisions.tsv"), "").expect("a file");
+        std::fs::write(folder.path().join("rules.toml"), "").expect("a file");
+        std::fs::write(folder.path().join("metadata.schema.json"), "{}").expect("a file");
         folder
     };
 }

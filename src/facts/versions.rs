@@ -1,0 +1,120 @@
+//! What MLflow says of one model or version, and the tags that sekisho writes on it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::upstream::Upstream;
+
+use super::{FactError, Facts, Tag, answered, query};
+
+/// A version as MLflow has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// When it was made, in milliseconds.
+    pub created: i64,
+    /// MLflow's own stage.
+    pub stage: String,
+    /// Where its files came from.
+    pub source: String,
+    /// The run that it names.
+    pub run: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    model_version: Inner,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    #[serde(default)]
+    creation_timestamp: i64,
+    #[serde(default)]
+    current_stage: String,
+    #[serde(default)]
+    source: String,
+    run_id: Option<String>,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    #[serde(default)]
+    creation_timestamp: i64,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+impl Facts {
+    /// A version, or nothing.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn version(
+        &self,
+        mlflow: &Upstream,
+        model: &str,
+        version: &str,
+    ) -> Result<Option<Version>, FactError> {
+        let pairs = [("name", model), ("version", version)];
+        let path = query("/api/2.0/mlflow/model-versions/get", &pairs);
+        let answer: Option<Answer> = self.if_there(mlflow, &path).await?;
+        Ok(answer.map(|Answer { model_version: found }| Version {
+            created: found.creation_timestamp,
+            stage: found.current_stage,
+            source: found.source,
+            run: found.run_id.filter(|run| !run.is_empty()),
+            tags: found.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+        }))
+    }
+
+    /// When a registered model was made, in milliseconds: with its name, which one it is. Nothing if there is none.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn model_created(&self, mlflow: &Upstream, model: &str) -> Result<Option<i64>, FactError> {
+        Ok(self.model(mlflow, model).await?.map(|found| found.creation_timestamp))
+    }
+
+    /// A registered model's tags, or nothing.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn model_tags(
+        &self,
+        mlflow: &Upstream,
+        model: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, FactError> {
+        let tags = |found: Model| found.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        Ok(self.model(mlflow, model).await?.map(tags))
+    }
+
+    async fn model(&self, mlflow: &Upstream, model: &str) -> Result<Option<Model>, FactError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            registered_model: Model,
+        }
+        let path = query("/api/2.0/mlflow/registered-models/get", &[("name", model)]);
+        let answer: Option<Answer> = self.if_there(mlflow, &path).await?;
+        Ok(answer.map(|answer| answer.registered_model))
+    }
+
+    /// Writes a tag of sekisho's own on a version. Writing the same once more changes nothing.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn tag_version(
+        &self,
+        mlflow: &Upstream,
+        (model, version): (&str, &str),
+        (key, value): (&str, &str),
+    ) -> Result<(), FactError> {
+        let body = serde_json::json!({ "name": model, "version": version, "key": key, "value": value });
+        let order = self.post("/api/2.0/mlflow/model-versions/set-tag", body.to_string(), true);
+        answered(mlflow, order).await.map(drop)
+    }
+}

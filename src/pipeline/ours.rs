@@ -1,0 +1,193 @@
+//! What sekisho answers by itself.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::audit::{Outcome, Trail};
+use crate::digest::{Outcome as Ended, State, Wish};
+use crate::facts::Version;
+use crate::govern::Mode;
+use crate::listen::{Outbound, boxed, empty, full};
+use crate::operation::{Object, Permission};
+use crate::registry::{Question, SearchError};
+use crate::reject::Rejection;
+use crate::route::Operation;
+use crate::route::message::Message;
+use crate::route::table::Ours;
+use crate::store::KeptDigest;
+
+use super::{Gate, Passed, answer};
+
+impl Gate {
+    /// Answers what MLflow is not asked.
+    pub(super) async fn ours(&self, which: Ours, mut passed: Passed, mut trail: Trail) -> Response<Outbound> {
+        let write = passed.operation.is_write();
+        let answered = match which {
+            Ours::WhoAmI => Ok(answer::who_am_i(passed.permit.principal())),
+            Ours::CheckNames => Ok(check_names(&passed)),
+            Ours::Search => self.search(&passed).await,
+            Ours::Version => self.version(&passed).await,
+            Ours::TakeDigest => self.take_digest_again(&passed).await,
+        };
+        match answered {
+            Ok(body) => {
+                passed.slot.hold_anyway(body.len());
+                if write {
+                    trail.note_outcome(Outcome::Applied);
+                }
+                let mut response = Response::new(boxed(passed.slot.until_end_of(full(body))));
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                answer::finish(response.headers_mut(), trail.id());
+                trail.close(StatusCode::OK);
+                if passed.operation.found.head { response.map(|_| empty()) } else { response }
+            }
+            Err(rejection) => answer::fail(&rejection, trail, None),
+        }
+    }
+
+    async fn search(&self, passed: &Passed) -> Result<Bytes, Rejection> {
+        let nothing = Message::default();
+        let question = Question::of(passed.operation.message().unwrap_or(&nothing))?;
+        let permit = &passed.permit;
+        let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
+        let user = permit.principal().user.as_str();
+        let page = self.registry.search(&self.facts, &self.mlflow, &question, user, &seen).await;
+        let page = page.map_err(|error| match error {
+            SearchError::Question(wrong) => Rejection::Question(wrong),
+            SearchError::Fact(_) | SearchError::Key(_) => Rejection::Search(error),
+        })?;
+        Ok(written(&page))
+    }
+
+    /// One version: what it says of itself and what it lacks, and what its files are.
+    async fn version(&self, passed: &Passed) -> Result<Bytes, Rejection> {
+        let (model, number) = named(&passed.operation)?;
+        let version = number.to_string();
+        let found = self.facts.version(&self.mlflow, model, &version).await?;
+        let found = found.ok_or_else(|| Rejection::NoVersion(model.to_owned(), number))?;
+        let permit = &passed.permit;
+        let rules = permit.rules();
+        let lacks = rules.metadata.lacks(&found.tags);
+        let id = self.version_id(model, number, found.created).await?;
+        let kept = match &id {
+            Some(id) => self.store.digest(id).await,
+            None => Ok(None),
+        };
+        let digest = match kept {
+            Ok(kept) => {
+                self.look_after(model, number, &found, kept.as_ref());
+                self.digest_in_words(model, number, found.created, kept)
+            }
+            Err(error) => json!({ "state": "unknown", "reason": error.to_string() }),
+        };
+        let owner = |key: &str| found.tags.get(key);
+        let lacks: Vec<Value> =
+            lacks.iter().map(|lack| json!({ "key": lack.key, "what": lack.what })).collect();
+        Ok(written(&json!({
+            "name": model,
+            "version": version,
+            "creation_timestamp": found.created,
+            "stage": crate::operation::house_stage(&found.stage).unwrap_or(&found.stage),
+            "source": found.source,
+            "run_id": found.run,
+            "business_owner": owner("business_owner"),
+            "technical_owner": owner("technical_owner"),
+            "tags": found.tags,
+            "lacks": lacks,
+            "digest": digest,
+        })))
+    }
+
+    /// Has done what is missing where a version was registered, or its tags were written, past this process, or where it
+    /// could not be done before.
+    fn look_after(&self, model: &str, number: u64, found: &Version, kept: Option<&KeptDigest>) {
+        if self.rules == Mode::Off {
+            return;
+        }
+        match kept {
+            Some(kept) if super::attest::is_shown(found, kept) => {}
+            Some(_) => self.digests.want(model, number, Wish::Show),
+            None if self.digests.is_due(model, number, found.created) => {
+                self.digests.want(model, number, Wish::Take);
+            }
+            None => {}
+        }
+    }
+
+    fn digest_in_words(&self, model: &str, version: u64, created: i64, kept: Option<KeptDigest>) -> Value {
+        let state = self.digests.state(model, version, created);
+        let (word, reason) = match (&state, &kept) {
+            (Some(State::Waiting(why)), _) => ("waiting", why.clone()),
+            (Some(State::Underway(_)), _) => ("underway", None),
+            (Some(State::Ended(Ended::Failed(why))), _) => ("failed", Some(why.clone())),
+            (Some(State::Ended(Ended::Mismatch(now))), _) => {
+                ("mismatch", Some(format!("the files are now {now}")))
+            }
+            (None, Some(_)) => ("taken", None),
+            (None, None) => ("unknown", None),
+        };
+        let mut said = json!({ "state": word });
+        let mut put = |key: &str, value: Value| {
+            if let Some(object) = said.as_object_mut() {
+                object.insert(key.to_owned(), value);
+            }
+        };
+        if let Some(reason) = reason {
+            put("reason", reason.into());
+        }
+        if let Some(State::Underway(progress)) = &state {
+            let counts = progress.counts();
+            put(
+                "progress",
+                json!({ "files": counts.files, "files_done": counts.files_done, "bytes": counts.bytes, "bytes_done": counts.bytes_done }),
+            );
+        }
+        if let Some(kept) = kept {
+            let file = |file: &crate::store::KeptFile| json!({ "path": file.path, "size": file.size, "sha256": file.sha256 });
+            put("sha256", kept.digest.into());
+            put("taken", kept.taken.to_string().into());
+            put("files", kept.files.iter().map(file).collect());
+            put("dependencies", kept.dependencies.into());
+        }
+        said
+    }
+
+    /// Has a digest taken again; with `replace` it takes the place of one that it differs from.
+    async fn take_digest_again(&self, passed: &Passed) -> Result<Bytes, Rejection> {
+        let (model, number) = named(&passed.operation)?;
+        let found = self.facts.version(&self.mlflow, model, &number.to_string()).await?;
+        if found.is_none() {
+            return Err(Rejection::NoVersion(model.to_owned(), number));
+        }
+        let replace = passed.operation.message().is_some_and(|message| message.is_true("replace"));
+        self.digests.want(model, number, if replace { Wish::Replace } else { Wish::Take });
+        Ok(written(&json!({ "state": "waiting" })))
+    }
+}
+
+/// What the naming rule says of each name, in the order of the request.
+fn check_names(passed: &Passed) -> Bytes {
+    let rules = passed.permit.rules();
+    let say = |name: &str| match rules.names.read(name) {
+        Ok(_) => json!({ "name": name, "ok": true }),
+        Err(wrong) => json!({ "name": name, "ok": false, "what": wrong.to_string() }),
+    };
+    let names: Vec<Value> =
+        passed.operation.message().into_iter().flat_map(|message| message.texts("names")).map(say).collect();
+    written(&json!({ "names": names }))
+}
+
+fn named(operation: &Operation) -> Result<(&str, u64), Rejection> {
+    let model = operation.found.param("name").unwrap_or_default();
+    let version = operation.found.param("version").and_then(|version| version.parse().ok());
+    Ok((model, version.ok_or(crate::route::Misread::Version)?))
+}
+
+fn written(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from)
+}

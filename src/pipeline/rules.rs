@@ -1,0 +1,239 @@
+//! House rules that must know something of MLflow: names that others have, and what a version says of itself.
+
+use serde::de::IgnoredAny;
+
+use crate::authz::Permit;
+use crate::facts::{FactError, Version, query};
+use crate::govern::{Broken, Mode, tags};
+use crate::operation::{Demand, Object, Permission, house_stage};
+use crate::ownership::{Holding, PATIENCE};
+use crate::reject::Rejection;
+use crate::route::demand::is_copy;
+use crate::route::message::Message;
+use crate::rules::names::skeleton;
+use crate::rules::{At, Rules};
+
+use super::Gate;
+
+/// House rules that a request breaks where they are not enforced: each rule's word and its sentence.
+pub(super) type Warned = Vec<(&'static str, String)>;
+
+impl Gate {
+    /// Refuses, or lets pass and tells, as the mode has it.
+    fn broken(&self, broken: Broken, warned: &mut Warned) -> Result<(), Rejection> {
+        match (self.rules, broken.rule()) {
+            (Mode::Warn, Some(rule)) => {
+                warned.push((rule, broken.to_string()));
+                Ok(())
+            }
+            (Mode::Off, Some(_)) => Ok(()),
+            (Mode::Enforce, _) | (_, None) => Err(broken.into()),
+        }
+    }
+
+    /// What a registered model is to be called. A name that is taken is MLflow's to refuse: `register_model` relies on how it
+    /// does. Whoever wants a name has those that look like it for themselves until they are answered.
+    pub(super) async fn name(
+        &self,
+        permit: &Permit,
+        message: &Message,
+        holding: &mut Holding,
+        warned: &mut Warned,
+    ) -> Result<(), Rejection> {
+        let former = message.text("new_name").and(message.text("name"));
+        let Some(name) = message.text("new_name").or(message.text("name")) else { return Ok(()) };
+        if self.rules == Mode::Off || former == Some(name) {
+            return Ok(());
+        }
+        if name.chars().count() > LONGEST_NAME {
+            let long = format!("it has more than {LONGEST_NAME} characters");
+            return self.broken(Broken::Name(long), warned);
+        }
+        let looks = skeleton(name);
+        let door = format!("name {looks}");
+        *holding = Holding::Alone(self.ownership.doors.have_alone(&[&door], PATIENCE).await);
+        let broken = match self.wrong_name(permit.rules(), name, former, message).await? {
+            Some(broken) => broken,
+            None if self.registry.look_alike(&self.facts, &self.mlflow, name, former, skeleton).await? => {
+                Broken::LookAlike(name.to_owned())
+            }
+            None => return Ok(()),
+        };
+        let path = query("/api/2.0/mlflow/registered-models/get", &[("name", name)]);
+        match self.facts.if_there::<IgnoredAny>(&self.mlflow, &path).await? {
+            Some(_) => Ok(()),
+            None => self.broken(broken, warned),
+        }
+    }
+
+    async fn wrong_name(
+        &self,
+        rules: &Rules,
+        name: &str,
+        former: Option<&str>,
+        message: &Message,
+    ) -> Result<Option<Broken>, FactError> {
+        let Err(wrong) = rules.names.read(name) else { return Ok(None) };
+        let wrong = Broken::Name(wrong.to_string());
+        let prompt = match former {
+            _ if rules.prompts.names => false,
+            None => tags::says_prompt(message),
+            Some(former) => self.facts.is_prompt(&self.mlflow, former).await? == Some(true),
+        };
+        Ok((!prompt).then_some(wrong))
+    }
+
+    /// What a new version says of itself, where that must be said at once.
+    pub(super) fn says_enough(
+        &self,
+        permit: &Permit,
+        message: &Message,
+        warned: &mut Warned,
+    ) -> Result<(), Rejection> {
+        let rules = permit.rules();
+        let prompt = tags::is_prompt_source(message) && !rules.prompts.metadata;
+        if rules.at == At::Transition || self.rules == Mode::Off || prompt {
+            return Ok(());
+        }
+        let said = message.messages("tags");
+        let said = said.filter_map(|tag| {
+            Some((tag.text("key")?.to_owned(), tag.text("value").unwrap_or_default().to_owned()))
+        });
+        match lacking(rules, &said.collect()) {
+            Some(lacks) => self.lacks(rules, Broken::Metadata(lacks), warned),
+            None => Ok(()),
+        }
+    }
+
+    /// A version's tag is set or deleted: one that said all that it must goes on to do so, where that is enforced. `found` is
+    /// the version, if it was looked at already.
+    pub(super) async fn stays_complete(
+        &self,
+        permit: &Permit,
+        message: &Message,
+        found: Option<Version>,
+        holding: &mut Holding,
+        warned: &mut Warned,
+    ) -> Result<(), Rejection> {
+        let rules = permit.rules();
+        let (Some(model), Some(version), Some(key)) =
+            (message.text("name"), message.text("version"), message.text("key"))
+        else {
+            return Ok(());
+        };
+        if self.rules == Mode::Off || !rules.metadata.concerns(key) {
+            return Ok(());
+        }
+        let found = match found {
+            Some(found) => Some(found),
+            None => {
+                *holding = Holding::Alone(self.alone_with(model, version).await);
+                self.facts.version(&self.mlflow, model, version).await?
+            }
+        };
+        let Some(found) = found else { return Ok(()) };
+        let loose = rules.at == At::Transition && found.stage == FIRST;
+        if loose || exempt(rules, &found) || lacking(rules, &found.tags).is_some() {
+            return Ok(());
+        }
+        let mut tags = found.tags;
+        // Setting has a value, deleting has none; an empty value is one.
+        if message.has("value") {
+            tags.insert(key.to_owned(), message.text("value").unwrap_or_default().to_owned());
+        } else {
+            tags.remove(key);
+        }
+        match lacking(rules, &tags) {
+            Some(lacks) => self.lacks(rules, Broken::Incomplete(lacks), warned),
+            None => Ok(()),
+        }
+    }
+
+    /// What a version says of itself when it enters a stage. Taking out of service and rolling back are never held up.
+    pub(super) async fn may_enter(
+        &self,
+        permit: &Permit,
+        message: &Message,
+        holding: &mut Holding,
+        warned: &mut Warned,
+    ) -> Result<(), Rejection> {
+        let rules = permit.rules();
+        let (Some(model), Some(version), Some(stage)) =
+            (message.text("name"), message.text("version"), message.text("stage"))
+        else {
+            return Ok(());
+        };
+        let entered = house_stage(stage).unwrap_or(stage);
+        if self.rules == Mode::Off || matches!(entered, "Archived" | "Deprecated" | "Development") {
+            return Ok(());
+        }
+        *holding = Holding::Alone(self.alone_with(model, version).await);
+        let Some(found) = self.facts.version(&self.mlflow, model, version).await? else { return Ok(()) };
+        let back = found.stage == "Production" && entered == "Staging";
+        if back || found.stage == entered || exempt(rules, &found) {
+            return Ok(());
+        }
+        match lacking(rules, &found.tags) {
+            Some(lacks) => self.lacks(rules, Broken::Metadata(lacks), warned),
+            None => Ok(()),
+        }
+    }
+
+    fn lacks(&self, rules: &Rules, broken: Broken, warned: &mut Warned) -> Result<(), Rejection> {
+        if rules.at == At::Warn && self.rules == Mode::Enforce {
+            warned.extend(broken.rule().map(|rule| (rule, broken.to_string())));
+            return Ok(());
+        }
+        self.broken(broken, warned)
+    }
+
+    /// Two writes of one version's tags and stage do not pass each other between the look and the deed.
+    pub(super) async fn alone_with(&self, model: &str, version: &str) -> crate::ownership::Alone {
+        let door = format!("version {version} of {model}");
+        self.ownership.doors.have_alone(&[&door], PATIENCE).await
+    }
+
+    /// Of the tags that a copy's maker sends again, those that the original has are dropped; what is left is decided as if it
+    /// were set.
+    pub(super) async fn copied_tags(
+        &self,
+        permit: Permit,
+        message: &mut Message,
+    ) -> Result<Permit, Rejection> {
+        if !is_copy(message) || tags::kept_from(message).next().is_none() {
+            return Ok(permit);
+        }
+        let named =
+            message.text("source").and_then(|source| source.strip_prefix("models:/")?.rsplit_once('/'));
+        let original = match named {
+            Some((model, version)) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.facts.version(&self.mlflow, model, version).await?
+            }
+            _ => None,
+        };
+        let tags = original.map(|original| original.tags).unwrap_or_default();
+        let evidence = tags::drop_copied(message, &tags)?;
+        let model = message.text("name").unwrap_or_default();
+        let tag = |key: &String| Object::Tag(model.into(), key.as_str().into());
+        let demands = evidence.iter().map(|key| Demand::new(Permission::EvidenceWrite, tag(key)));
+        Ok(permit.and(demands.collect())?)
+    }
+}
+
+/// What MLflow's table has room for (`store/model_registry/dbmodels/models.py`); SQLite does not hold it.
+const LONGEST_NAME: usize = 256;
+
+/// MLflow's stage of a version that was never transitioned.
+const FIRST: &str = "None";
+
+/// All that is missing, in one sentence.
+fn lacking(rules: &Rules, tags: &std::collections::BTreeMap<String, String>) -> Option<String> {
+    let lacks = rules.metadata.lacks(tags);
+    let all: Vec<String> = lacks.iter().map(ToString::to_string).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// Whether a version is a prompt's, and prompts are not asked.
+fn exempt(rules: &Rules, found: &Version) -> bool {
+    !rules.prompts.metadata && tags::are_a_prompts(&found.tags)
+}

@@ -1,0 +1,214 @@
+//! Every registered version with its tags, in memory and small.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use crate::facts::pages;
+use crate::operation::house_stage;
+
+/// A model's name and a version's number.
+pub(super) type Key = (Arc<str>, u64);
+
+/// A version, as far as it is searched and shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    /// When it was made, in milliseconds since 1970.
+    pub(super) created: i64,
+    /// The house's stage.
+    pub(super) stage: &'static str,
+    pub(super) run: Option<Box<str>>,
+    pub(super) source: Box<str>,
+    /// By key.
+    pub(super) tags: Box<[(Arc<str>, Box<str>)]>,
+}
+
+/// A longer value is neither searched nor shown: MLflow takes 100,000 characters, and prompts use them.
+const LONGEST_TAG: usize = 32 * 1024;
+/// So much is kept of a version's tags, in the order of their keys.
+const MOST_OF_TAGS: usize = 64 * 1024;
+/// Where all tags together take more, only short values are kept of the versions that follow; at twice that, none.
+const MOST_OF_ALL: usize = 256 * 1024 * 1024;
+const SHORT: usize = 200;
+
+impl Version {
+    pub(super) fn tag(&self, key: &str) -> Option<&str> {
+        let at = self.tags.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        self.tags.get(at).map(|(_, value)| &**value)
+    }
+
+    /// About how many bytes it takes in an answer.
+    pub(super) fn weight(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
+        tags + self.source.len() + 400
+    }
+}
+
+/// A version as MLflow shows it.
+#[derive(Deserialize)]
+pub(super) struct Shown {
+    pub(super) name: String,
+    version: String,
+    #[serde(default)]
+    creation_timestamp: i64,
+    #[serde(default)]
+    last_updated_timestamp: i64,
+    #[serde(default)]
+    current_stage: String,
+    #[serde(default)]
+    source: String,
+    run_id: Option<String>,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
+/// A version on its way in.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) key: Key,
+    updated: i64,
+    version: Arc<Version>,
+}
+
+impl pages::Row for Row {
+    fn is(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
+    fn updated(&self) -> i64 {
+        self.updated
+    }
+}
+
+/// Names and keys, each held once, and how many bytes of tags were taken in.
+#[derive(Debug, Default)]
+struct Words {
+    words: Mutex<HashSet<Arc<str>>>,
+    taken: AtomicUsize,
+}
+
+impl Words {
+    /// The longest value that is still kept.
+    fn longest(&self) -> usize {
+        match self.taken.load(Ordering::Relaxed) {
+            taken if taken < MOST_OF_ALL => LONGEST_TAG,
+            taken if taken < 2 * MOST_OF_ALL => SHORT,
+            _ => 0,
+        }
+    }
+
+    fn word(&self, text: &str) -> Arc<str> {
+        let mut words = self.words.lock();
+        if let Some(known) = words.get(text) {
+            return Arc::clone(known);
+        }
+        let word: Arc<str> = text.into();
+        words.insert(Arc::clone(&word));
+        word
+    }
+}
+
+/// All versions, by model and number.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    versions: BTreeMap<Key, Arc<Version>>,
+    words: Arc<Words>,
+}
+
+/// Makes rows for some [`Rows`].
+pub(super) struct Maker(Arc<Words>);
+
+impl Maker {
+    pub(super) fn row(&self, shown: Shown) -> Row {
+        let mut tags: Vec<(Arc<str>, Box<str>)> = Vec::new();
+        let (mut held, longest) = (0, self.0.longest());
+        let mut listed = shown.tags;
+        listed.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        for Tag { key, value } in listed {
+            let weight = key.len() + value.len();
+            if value.len() <= longest && held + weight <= MOST_OF_TAGS {
+                held += weight;
+                tags.push((self.0.word(&key), value.into()));
+            }
+        }
+        self.0.taken.fetch_add(held, Ordering::Relaxed);
+        tags.dedup_by(|one, other| one.0 == other.0);
+        let marked = tags.iter().find(|(key, _)| &**key == "sekisho.stage").map(|(_, value)| &**value);
+        let version = Version {
+            created: shown.creation_timestamp,
+            stage: stage(marked, &shown.current_stage),
+            run: shown.run_id.filter(|run| !run.is_empty()).map(Into::into),
+            source: shown.source.into(),
+            tags: tags.into(),
+        };
+        // A number that none of MLflow's versions has.
+        let number = shown.version.parse().unwrap_or(0);
+        Row {
+            key: (self.0.word(&shown.name), number),
+            updated: shown.last_updated_timestamp,
+            version: Arc::new(version),
+        }
+    }
+}
+
+/// The stage of the tag where it agrees with MLflow's own, else MLflow's (DESIGN section 8).
+fn stage(tag: Option<&str>, mlflows: &str) -> &'static str {
+    let own = house_stage(mlflows).unwrap_or("Development");
+    let house = tag.and_then(house_stage);
+    house.filter(|house| mapped(house) == mapped(own)).unwrap_or(own)
+}
+
+/// MLflow's stage for one of the house's.
+fn mapped(house: &str) -> &'static str {
+    match house {
+        "Staging" | "Canary" | "Shadow" => "Staging",
+        "Production" => "Production",
+        "Archived" | "Deprecated" => "Archived",
+        _ => "None",
+    }
+}
+
+impl Rows {
+    pub(super) fn maker(&self) -> Maker {
+        Maker(Arc::clone(&self.words))
+    }
+
+    pub(super) fn insert(&mut self, row: Row) {
+        if row.key.1 > 0 {
+            self.versions.insert(row.key, row.version);
+        }
+    }
+
+    pub(super) fn remove(&mut self, model: &str, version: u64) {
+        self.versions.remove(&(model.into(), version));
+    }
+
+    /// The numbers of a model's versions.
+    pub(super) fn of_model(&self, model: &str) -> Vec<u64> {
+        let from: Key = (model.into(), 0);
+        let rows = self.versions.range((Bound::Included(from), Bound::Unbounded));
+        rows.map_while(|((name, number), _)| (&**name == model).then_some(*number)).collect()
+    }
+
+    /// So many of the rows after `last`, in their order.
+    pub(super) fn after(&self, last: Option<&Key>, most: usize) -> Vec<(Key, Arc<Version>)> {
+        let from = last.map_or(Bound::Unbounded, |last| Bound::Excluded(last.clone()));
+        let rows = self.versions.range((from, Bound::Unbounded)).take(most);
+        rows.map(|(key, version)| (key.clone(), Arc::clone(version))).collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.versions.len()
+    }
+}

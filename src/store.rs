@@ -1,0 +1,247 @@
+//! The state store: digests, and what else must outlive this process and is not MLflow's.
+//!
+//! SQLite for one sekisho, PostgreSQL for several. Nothing that is only read from MLflow waits for it.
+
+mod address;
+mod digests;
+mod error;
+mod file;
+mod schema;
+mod session;
+mod shared;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+pub use address::{Address, AddressMistake, Server};
+pub use error::{Kind, OpenError, SchemaError, StoreError};
+
+use file::File;
+use session::Session;
+use shared::Shared;
+
+/// How long a call may take. What keeps many files has a millisecond more for each.
+pub const WITHIN: Duration = Duration::from_secs(2);
+
+/// A version of one incarnation of a model: a name or a number that is used again is another one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VersionId {
+    /// The model's name.
+    pub model: String,
+    /// When the model was created, in milliseconds as MLflow says it.
+    pub model_created: i64,
+    /// The version's number.
+    pub version: u64,
+    /// When the version was created, in milliseconds as MLflow says it.
+    pub created: i64,
+}
+
+/// The digest of a version, and what it was taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptDigest {
+    /// The version's `source` at that time.
+    pub source: String,
+    /// SHA-256 over all files, in hex.
+    pub digest: String,
+    /// Each file, in the order in which they were given.
+    pub files: Vec<KeptFile>,
+    /// Normalised requirements, in the order in which they were given.
+    pub dependencies: Vec<String>,
+    /// When it was taken. It is kept to the microsecond.
+    pub taken: Timestamp,
+}
+
+/// One file of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptFile {
+    /// Below the version's source.
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+    /// In hex.
+    pub sha256: String,
+}
+
+/// Whether calls can be answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They can.
+    Ready,
+    /// They fail at once, for this reason. It is tried again by itself.
+    Waiting(String),
+}
+
+/// A cheap handle to the state store; clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Database>);
+
+enum Database {
+    File(File),
+    Shared(Box<Shared>),
+}
+
+impl Standing {
+    /// Whether calls can be answered.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready)
+    }
+}
+
+impl Store {
+    /// Opens the store and brings its tables up to date. A PostgreSQL that cannot be reached is no failure: it is
+    /// waited for by [`Store::tend`].
+    ///
+    /// # Errors
+    /// A file that cannot be used, or tables that a newer sekisho has made.
+    pub async fn open(address: &Address) -> Result<Self, OpenError> {
+        let database = match address {
+            Address::Sqlite(path) => Database::File(File::open(path).await?),
+            Address::Postgres(server) => Database::Shared(Box::new(Shared::open(server).await?)),
+        };
+        Ok(Self(Arc::new(database)))
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match &*self.0 {
+            Database::File(_) => Kind::Sqlite,
+            Database::Shared(_) => Kind::Postgres,
+        }
+    }
+
+    /// Whether calls can be answered, as was last seen. A file always stands ready.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match &*self.0 {
+            Database::File(_) => Standing::Ready,
+            Database::Shared(shared) => shared.standing(),
+        }
+    }
+
+    /// Waits until the store is to be looked at, and looks: to be called again and again, in one place. It never ends
+    /// for a file.
+    pub async fn tend(&self) {
+        match &*self.0 {
+            Database::File(_) => std::future::pending().await,
+            Database::Shared(shared) => shared.tend().await,
+        }
+    }
+
+    /// The digest that was kept for a version.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn digest(&self, id: &VersionId) -> Result<Option<KeptDigest>, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.read().await?;
+            digests::find(&mut session, id).await
+        })
+        .await
+    }
+
+    /// Keeps a digest, in place of the one that was kept for this version.
+    ///
+    /// # Errors
+    /// The store did not answer, or not in time.
+    pub async fn keep_digest(&self, id: &VersionId, digest: &KeptDigest) -> Result<(), StoreError> {
+        let files = u64::try_from(digest.files.len()).unwrap_or(u64::MAX);
+        self.within(WITHIN.saturating_add(Duration::from_millis(files)), async {
+            let mut session = self.write().await?;
+            digests::keep(&mut session, id, digest).await?;
+            session.commit().await
+        })
+        .await
+    }
+
+    /// A model has a new name. What was kept of it is found under the new one alone.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn renamed(&self, model: &str, model_created: i64, new_name: &str) -> Result<(), StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.write().await?;
+            digests::rename(&mut session, model, model_created, new_name).await?;
+            session.commit().await
+        })
+        .await
+    }
+
+    /// Forgets what was kept of a version.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn forget(&self, id: &VersionId) -> Result<(), StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.write().await?;
+            digests::forget(&mut session, id).await?;
+            session.commit().await
+        })
+        .await
+    }
+
+    async fn read(&self) -> Result<Session, StoreError> {
+        let begun = match &*self.0 {
+            Database::File(file) => file.read().await,
+            Database::Shared(shared) => shared.read().await,
+        };
+        self.begun(begun).await
+    }
+
+    async fn write(&self) -> Result<Session, StoreError> {
+        let begun = match &*self.0 {
+            Database::File(file) => file.write().await,
+            Database::Shared(shared) => shared.write().await,
+        };
+        self.begun(begun).await
+    }
+
+    /// Each session looks whether the tables are still the ones that this program knows: a newer sekisho beside this
+    /// one, or a backup, may have replaced them.
+    async fn begun(&self, begun: sqlx::Result<Session>) -> Result<Session, StoreError> {
+        let kind = self.kind();
+        let mut session = begun.map_err(|source| {
+            let late = matches!(source, sqlx::Error::PoolTimedOut);
+            if late { StoreError::Late(kind) } else { StoreError::Failed { kind, source } }
+        })?;
+        let look = match kind {
+            Kind::Sqlite => schema::FOUND,
+            Kind::Postgres => schema::FOUND_IN_TIME,
+        };
+        let found = match session.row(look, &[]).await? {
+            Some(row) => row.whole(0)?,
+            None => 0,
+        };
+        if found == schema::NEWEST { Ok(session) } else { Err(StoreError::Schema { kind, found }) }
+    }
+
+    async fn within<T>(
+        &self,
+        time: Duration,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let kind = self.kind();
+        if !self.standing().is_ready() {
+            return Err(StoreError::Waiting(kind));
+        }
+        let answered = timeout(time, call).await.unwrap_or(Err(StoreError::Late(kind)));
+        if let (Err(_), Database::Shared(shared)) = (&answered, &*self.0) {
+            shared.suspect();
+        }
+        answered
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.kind())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! SQLite: one connection that writes, a few that read, and a file that only its owner may open.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+
+use super::WITHIN;
+use super::error::{OpenError, SchemaError};
+use super::schema;
+use super::session::Session;
+
+/// How long somebody else may hold the file before a call gives up; shorter than [`WITHIN`], so that it says why.
+const BUSY: Duration = Duration::from_millis(1_500);
+
+/// The same while the tables are brought up to date, by this process or another.
+const BUSY_AT_START: Duration = Duration::from_secs(30);
+
+const READERS: u32 = 4;
+
+/// An open file.
+pub(super) struct File {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl File {
+    /// Makes the file if it is not there, and brings its tables up to date.
+    pub(super) async fn open(path: &Path) -> Result<Self, OpenError> {
+        create(path)?;
+        let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).foreign_keys(true);
+        let options = options.disable_statement_logging();
+        let writing =
+            options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        bring_up(writing.clone().busy_timeout(BUSY_AT_START)).await.map_err(unusable)?;
+        Ok(Self {
+            writer: pool(1).connect_lazy_with(writing),
+            readers: pool(READERS).connect_lazy_with(options.read_only(true)),
+        })
+    }
+
+    /// Writers come one after the other here, not in SQLite, which would have them look again and again.
+    pub(super) async fn write(&self) -> sqlx::Result<Session> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map(Session::Sqlite)
+    }
+
+    pub(super) async fn read(&self) -> sqlx::Result<Session> {
+        self.readers.begin().await.map(Session::Sqlite)
+    }
+}
+
+/// SQLite gives the files that it makes beside this one the same mode.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    opened.map(drop).map_err(|source| OpenError::File { path: path.to_owned(), source })
+}
+
+async fn bring_up(options: SqliteConnectOptions) -> Result<(), SchemaError> {
+    let mut connection = options.connect().await?;
+    schema::bring_file_up(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+/// Connections are kept: one costs a thread, and the file's log is folded into it when the last one is closed.
+fn pool(most: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(WITHIN)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
