@@ -243,7 +243,7 @@ impl Facts {
         let answer: Option<Answer> = self
             .if_there(mlflow, &query("/api/2.0/mlflow/registered-models/get", &[("name", model)]))
             .await?;
-        let is = |tag: &Tag| tag.key == "mlflow.prompt.is_prompt" && tag.value.eq_ignore_ascii_case("true");
+        let is = |tag: &Tag| tag.key == "mlflow.prompt.is_prompt" && tag.value == "true";
         Ok(answer.map(|answer| answer.registered_model.tags.iter().any(is)))
     }
 

@@ -36,7 +36,7 @@ use crate::ownership::{Holding, Ownership};
 use crate::registry::Registry;
 use crate::reject::Rejection;
 use crate::route::cross_site::{self, Here, Origins};
-use crate::route::table::{Answer, Form, Rule};
+use crate::route::table::{Answer, Form, Rule, Verb};
 use crate::route::{self, Found, Misread, Operation};
 use crate::store::Store;
 use crate::upstream::Upstream;
@@ -229,11 +229,15 @@ impl Gate {
         match row.rule {
             Rule::None | Rule::Presigned => {}
             Rule::Name => self.name(&permit, message, holding, warned).await?,
-            Rule::Metadata => self.stays_complete(&permit, message, found, holding, warned).await?,
+            Rule::Metadata => {
+                let deletes = row.verb == Verb::Delete;
+                self.stays_complete(&permit, message, deletes, found, holding, warned).await?;
+            }
             Rule::Transition => self.may_enter(&permit, message, holding, warned).await?,
             Rule::Source => {
                 let permit = self.source(permit, message, holding).await?;
                 let permit = self.copied_tags(permit, message).await?;
+                self.not_under_a_prompt(&permit, message, warned).await?;
                 self.says_enough(&permit, message, warned)?;
                 return Ok(permit);
             }

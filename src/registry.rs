@@ -7,6 +7,7 @@
 
 mod condition;
 mod depends;
+mod found;
 mod names;
 mod question;
 mod rows;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::facts::pages::{Reader, VERSIONS};
@@ -29,12 +30,13 @@ use crate::seal::{KeyError, Seal};
 use crate::secret::Secret;
 use crate::upstream::Upstream;
 
+pub use found::{Found, Page};
 pub use names::Skeleton;
 pub use question::{BadQuestion, Question};
 
 use names::Names;
 use question::Place;
-use rows::{Key, Row, Rows, Shown, Version};
+use rows::{Row, Rows, Shown, Version};
 use touched::{Heard, Touched};
 
 /// Versions are read again when they were read so long ago.
@@ -76,35 +78,6 @@ pub enum SearchError {
     /// No token could be made.
     #[error(transparent)]
     Key(#[from] KeyError),
-}
-
-/// One page of a search's answer.
-#[derive(Debug, Serialize)]
-pub struct Page {
-    /// The rows.
-    pub model_versions: Vec<Found>,
-    /// Where to go on, if there is more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_page_token: Option<String>,
-}
-
-/// A version in an answer.
-#[derive(Debug, Serialize)]
-pub struct Found {
-    /// The model.
-    pub name: Arc<str>,
-    /// The number, as MLflow writes it.
-    pub version: String,
-    /// The house's stage.
-    pub stage: &'static str,
-    /// The tags, but for very long ones.
-    pub tags: BTreeMap<Arc<str>, Box<str>>,
-    /// The run that it names.
-    pub run_id: Option<Box<str>>,
-    /// Where its files came from.
-    pub source: Box<str>,
-    /// When it was made, in milliseconds since 1970.
-    pub creation_timestamp: i64,
 }
 
 impl Default for Registry {
@@ -149,6 +122,19 @@ impl Registry {
         skeleton: Skeleton,
     ) -> Result<bool, FactError> {
         self.names.look_alike(facts, mlflow, name, except, skeleton).await
+    }
+
+    /// The names of all models and prompts, in order.
+    ///
+    /// # Errors
+    /// As [`Registry::look_alike`].
+    pub async fn names(
+        &self,
+        facts: &Facts,
+        mlflow: &Upstream,
+        skeleton: Skeleton,
+    ) -> Result<Vec<Arc<str>>, FactError> {
+        self.names.all(facts, mlflow, skeleton).await
     }
 
     /// A registry write passed: what it touched is asked for again before the next answer.
@@ -374,20 +360,6 @@ impl Registry {
 fn named(model: &str) -> Option<String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | ' ');
     model.chars().all(plain).then(|| format!("name = '{model}'"))
-}
-
-impl Found {
-    fn of((name, number): &Key, version: &Version) -> Self {
-        Self {
-            name: Arc::clone(name),
-            version: number.to_string(),
-            stage: version.stage,
-            tags: version.tags.iter().map(|(key, value)| (Arc::clone(key), value.clone())).collect(),
-            run_id: version.run.clone(),
-            source: version.source.clone(),
-            creation_timestamp: version.created,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -67,6 +67,9 @@ pub enum Misread {
     /// A stage that nobody has, in MLflow's words (`entities/model_registry/model_version_stages.py`).
     #[error("Invalid Model Version stage: {0}. Value must be one of None, Staging, Production, Archived.")]
     Stage(String),
+    /// A parameter of sekisho's own that is none: what it was meant to narrow would not be.
+    #[error("the request has a parameter that this endpoint does not know")]
+    Unknown,
     /// Path and parameters name different things.
     #[error("the path and the parameter `{0}` name different things")]
     Disagree(String),
@@ -209,6 +212,9 @@ pub fn read(found: Found, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Result
         | Parameters::Spans(_)
         | Parameters::Graphql(_) => &nothing,
     };
+    if found.row.base == table::Base::Own && message.dropped > 0 {
+        return Err(Misread::Unknown);
+    }
     agree(&found, message)?;
     let demands = demand::of(&demand::Parts { found: &found, message, headers })?;
     Ok(Operation { found, parameters, demands })

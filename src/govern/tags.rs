@@ -110,23 +110,20 @@ pub fn is_prompt_source(message: &Message) -> bool {
     marked && message.text("source").is_some_and(|source| PROMPT_SOURCES.contains(&source))
 }
 
-/// Whether a request says of a model, once and for all, that it is a prompt.
+/// Whether a request that creates a model makes it a prompt, which MLflow's list of models leaves out: of equal tags the
+/// last one counts, and only `true` in small letters (`store/model_registry/sqlalchemy_store.py`
+/// `_update_query_to_exclude_prompts`).
 #[must_use]
-pub fn says_prompt(message: &Message) -> bool {
-    let mut said =
-        message.messages("tags").filter(|tag| tag.text("key") == Some(PROMPT)).map(|tag| tag.text("value"));
-    said.next().is_some_and(is_true) && said.next().is_none()
+pub fn makes_prompt(message: &Message) -> bool {
+    let marks = message.messages("tags").filter(|tag| tag.text("key") == Some(PROMPT));
+    marks.last().is_some_and(|tag| tag.text("value") == Some("true"))
 }
 
 /// Whether the tags of a version say that it is a prompt's, as MLflow's searches ask for it (`prompt/registry_utils.py`
 /// `add_prompt_filter_string`): what has another value is shown among the models.
 #[must_use]
 pub fn are_a_prompts(tags: &BTreeMap<String, String>) -> bool {
-    is_true(tags.get(PROMPT).map(String::as_str))
-}
-
-fn is_true(value: Option<&str>) -> bool {
-    value == Some("true")
+    tags.get(PROMPT).is_some_and(|value| value == "true")
 }
 
 /// The tag by which MLflow knows prompts.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -99,6 +100,8 @@ impl Gate {
                 );
                 match created {
                     _ if error.passes() => End::PutOff(left, why),
+                    // There is a digest, whatever becomes of its tags.
+                    _ if left == Wish::Show => End::Shown,
                     Some(created) => End::Tells(created, Outcome::Failed(why)),
                     None => End::Well,
                 }
@@ -124,8 +127,10 @@ impl Gate {
         // Before the files are read: a store that is away takes nothing.
         let before = self.store.digest(&id).await?;
         if let (Wish::Show, Some(kept)) = (*left, &before) {
-            warn!(model, version, "the tags of a version do not show its digest, and are written again");
-            self.show(&id, kept).await?;
+            if !is_shown(&found, kept) {
+                warn!(model, version, "the tags of a version do not show its digest, and are written again");
+                self.show(&id, kept).await?;
+            }
             return Ok(End::Shown);
         }
         let taken = self.read_files(model, version, progress).await?;
@@ -165,11 +170,15 @@ impl Gate {
     }
 
     /// Writes what is kept into the version's tags.
-    async fn show(&self, id: &VersionId, kept: &KeptDigest) -> Result<(), FactError> {
+    async fn show(&self, id: &VersionId, kept: &KeptDigest) -> Result<(), Unkept> {
         let number = id.version.to_string();
         let version = (id.model.as_str(), number.as_str());
         for (key, value) in shown(kept) {
-            self.facts.tag_version(&self.mlflow, version, (key, &value)).await?;
+            match self.facts.tag_version(&self.mlflow, version, (key, &value)).await {
+                // It went while its files were read, or its model has another name now.
+                Err(FactError::Status(StatusCode::NOT_FOUND)) => return Ok(self.store.forget(id).await?),
+                written => written?,
+            }
         }
         self.registry.touched(&id.model, id.version);
         Ok(())

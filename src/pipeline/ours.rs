@@ -16,9 +16,13 @@ use crate::reject::Rejection;
 use crate::route::Operation;
 use crate::route::message::Message;
 use crate::route::table::Ours;
+use crate::rules::names::skeleton;
 use crate::store::KeptDigest;
 
 use super::{Gate, Passed, answer};
+
+/// So many names are told of at once: each is asked for.
+const NAMES: usize = 100;
 
 impl Gate {
     /// Answers what MLflow is not asked.
@@ -27,6 +31,7 @@ impl Gate {
         let answered = match which {
             Ours::WhoAmI => Ok(answer::who_am_i(passed.permit.principal())),
             Ours::CheckNames => Ok(check_names(&passed)),
+            Ours::Names => self.names_against_the_rule(&passed).await,
             Ours::Search => self.search(&passed).await,
             Ours::Version => self.version(&passed).await,
             Ours::TakeDigest => self.take_digest_again(&passed).await,
@@ -62,6 +67,34 @@ impl Gate {
             SearchError::Fact(_) | SearchError::Key(_) => Rejection::Search(error),
         })?;
         Ok(written(&page))
+    }
+
+    /// The models whose names are against the naming rule, as far as the caller sees them: they were there before it.
+    async fn names_against_the_rule(&self, passed: &Passed) -> Result<Bytes, Rejection> {
+        let (permit, rules) = (&passed.permit, passed.permit.rules());
+        let after = passed.operation.message().and_then(|message| message.text("after")).unwrap_or_default();
+        let names = self.registry.names(&self.facts, &self.mlflow, skeleton).await?;
+        let seen = |name: &str| permit.covers(Permission::MetadataRead, &Object::Model(name.into()));
+        let (mut found, mut asked, mut next) = (Vec::new(), 0, None);
+        for name in names.iter().filter(|name| &***name > after && seen(name)) {
+            let Err(wrong) = rules.names.read(name) else { continue };
+            match self.facts.is_prompt(&self.mlflow, name).await? {
+                Some(prompt) if !prompt || rules.prompts.names => {
+                    found.push(json!({ "name": name, "what": wrong.to_string() }));
+                }
+                Some(_) | None => {}
+            }
+            asked += 1;
+            if asked == NAMES {
+                next = Some(name);
+                break;
+            }
+        }
+        let mut said = json!({ "names": found });
+        if let (Some(next), Some(said)) = (next, said.as_object_mut()) {
+            said.insert("next_after".to_owned(), json!(next));
+        }
+        Ok(written(&said))
     }
 
     /// One version: what it says of itself and what it lacks, and what its files are.

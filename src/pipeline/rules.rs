@@ -77,10 +77,32 @@ impl Gate {
         let wrong = Broken::Name(wrong.to_string());
         let prompt = match former {
             _ if rules.prompts.names => false,
-            None => tags::says_prompt(message),
+            None => tags::makes_prompt(message),
             Some(former) => self.facts.is_prompt(&self.mlflow, former).await? == Some(true),
         };
         Ok((!prompt).then_some(wrong))
+    }
+
+    /// Under a name that only a prompt may have, there are prompts' versions alone.
+    pub(super) async fn not_under_a_prompt(
+        &self,
+        permit: &Permit,
+        message: &Message,
+        warned: &mut Warned,
+    ) -> Result<(), Rejection> {
+        let rules = permit.rules();
+        let Some(name) = message.text("name") else { return Ok(()) };
+        if self.rules == Mode::Off || rules.prompts.names || tags::is_prompt_source(message) {
+            return Ok(());
+        }
+        let Err(wrong) = rules.names.read(name) else { return Ok(()) };
+        match self.facts.is_prompt(&self.mlflow, name).await? {
+            Some(true) => {
+                let wrong = format!("only a prompt may have it, and this version is none: {wrong}");
+                self.broken(Broken::Name(wrong), warned)
+            }
+            Some(false) | None => Ok(()),
+        }
     }
 
     /// What a new version says of itself, where that must be said at once.
@@ -111,6 +133,7 @@ impl Gate {
         &self,
         permit: &Permit,
         message: &Message,
+        deletes: bool,
         found: Option<Version>,
         holding: &mut Holding,
         warned: &mut Warned,
@@ -137,11 +160,11 @@ impl Gate {
             return Ok(());
         }
         let mut tags = found.tags;
-        // Setting has a value, deleting has none; an empty value is one.
-        if message.has("value") {
-            tags.insert(key.to_owned(), message.text("value").unwrap_or_default().to_owned());
-        } else {
+        if deletes {
             tags.remove(key);
+        } else {
+            // To set none is to set an empty one.
+            tags.insert(key.to_owned(), message.text("value").unwrap_or_default().to_owned());
         }
         match lacking(rules, &tags) {
             Some(lacks) => self.lacks(rules, Broken::Incomplete(lacks), warned),
@@ -206,7 +229,10 @@ impl Gate {
         let named =
             message.text("source").and_then(|source| source.strip_prefix("models:/")?.rsplit_once('/'));
         let original = match named {
-            Some((model, version)) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some((model, version))
+                if version.bytes().all(|byte| byte.is_ascii_digit())
+                    && permit.covers(Permission::MetadataRead, &Object::Model(model.into())) =>
+            {
                 self.facts.version(&self.mlflow, model, version).await?
             }
             _ => None,

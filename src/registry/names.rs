@@ -85,6 +85,19 @@ impl Names {
         Ok(false)
     }
 
+    /// Every name, in order. One that was deleted past this process may still be among them.
+    pub(super) async fn all(
+        &self,
+        facts: &Facts,
+        mlflow: &Upstream,
+        skeleton: Skeleton,
+    ) -> Result<Vec<Arc<str>>, FactError> {
+        self.catch_up(facts, mlflow, skeleton).await?;
+        let mut names: Vec<Arc<str>> = self.known.lock().0.values().flatten().cloned().collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Hears from MLflow of every model that was registered or renamed before this call.
     async fn catch_up(&self, facts: &Facts, mlflow: &Upstream, skeleton: Skeleton) -> Result<(), FactError> {
         let arrived = self.begun.load(Ordering::SeqCst);

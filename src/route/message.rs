@@ -301,9 +301,7 @@ fn read(schema: &Schema, raw: Raw<'_>, depth: usize, at: &str) -> Result<Message
         } else {
             single(field.kind, raw, deeper, &place)?
         };
-        if let Value::Message(inner) = &value {
-            message.dropped += inner.dropped;
-        }
+        message.dropped += if let Value::Message(inner) = &value { inner.dropped } else { 0 };
         message.fields.push((field.name, value));
     }
     Ok(message)

@@ -246,6 +246,8 @@ pub enum Ours {
     WhoAmI,
     /// Which names of a list hold the naming rule.
     CheckNames,
+    /// Which models do not hold it.
+    Names,
     /// Versions by typed conditions on what they say of themselves.
     Search,
     /// One version: its files, its metadata and what it lacks.

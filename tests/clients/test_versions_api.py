@@ -427,6 +427,21 @@ def test_what_could_not_be_done_is_done_later(house: House) -> None:
         assert any("mlflow-artifacts" in seen.target for seen in house.wire.take()) == reads_again
 
 
+def test_what_is_left_to_do_follows_a_new_name(house: House) -> None:
+    """The tags could not be written under the old one."""
+    name, new_name = next(NAMES), next(NAMES)
+    model_id, folder = house.files({"MLmodel": b"x"})
+    house.wire.refuse("model-versions/set-tag")
+    try:
+        house.version(name, model_id)
+        house.settled(name, of=script_of(folder))
+        house.write("POST", "registered-models/rename", {"name": name, "new_name": new_name})
+    finally:
+        house.wire.refuse(None)
+    eventually(lambda: house.tags(new_name).get("model_hash") == script_of(folder))
+    house.settled(new_name, of=script_of(folder))
+
+
 def test_a_local_artifact_root(tmp_path: Path) -> None:
     """Files that MLflow does not serve from a store of its own."""
     with opened(None, ("--default-artifact-root", str(tmp_path), "--no-serve-artifacts")) as house:

@@ -28,6 +28,7 @@ mod pages;
 mod policies;
 mod refusals;
 mod registry;
+mod rules;
 mod secured;
 mod smuggling;
 mod sources;
