@@ -13,14 +13,16 @@ use crate::listen::{Outbound, boxed, empty, full};
 use crate::operation::{Object, Permission};
 use crate::registry::{Question, SearchError};
 use crate::reject::Rejection;
-use crate::route::Operation;
 use crate::route::message::Message;
 use crate::route::table::Ours;
+use crate::route::{Misread, Operation};
 use crate::rules::names::skeleton;
 use crate::store::KeptDigest;
 
 use super::{Gate, Passed, answer};
 
+/// So many names are checked at once.
+const CHECKED: usize = 1_000;
 /// So many names are told of at once: each is asked for.
 const NAMES: usize = 100;
 
@@ -30,7 +32,7 @@ impl Gate {
         let write = passed.operation.is_write();
         let answered = match which {
             Ours::WhoAmI => Ok(answer::who_am_i(passed.permit.principal())),
-            Ours::CheckNames => Ok(check_names(&passed)),
+            Ours::CheckNames => check_names(&passed).await,
             Ours::Names => self.names_against_the_rule(&passed).await,
             Ours::Search => self.search(&passed).await,
             Ours::Version => self.version(&passed).await,
@@ -203,22 +205,30 @@ impl Gate {
     }
 }
 
-/// What the naming rule says of each name, in the order of the request.
-fn check_names(passed: &Passed) -> Bytes {
+/// What the naming rule says of each name, in the order of the request. Finding out what is wrong with a name takes a
+/// while, so others have a turn after each.
+async fn check_names(passed: &Passed) -> Result<Bytes, Rejection> {
     let rules = passed.permit.rules();
-    let say = |name: &str| match rules.names.read(name) {
-        Ok(_) => json!({ "name": name, "ok": true }),
-        Err(wrong) => json!({ "name": name, "ok": false, "what": wrong.to_string() }),
-    };
-    let names: Vec<Value> =
-        passed.operation.message().into_iter().flat_map(|message| message.texts("names")).map(say).collect();
-    written(&json!({ "names": names }))
+    let asked: Vec<&str> =
+        passed.operation.message().into_iter().flat_map(|message| message.texts("names")).collect();
+    if asked.len() > CHECKED {
+        return Err(Misread::TooManyObjects(CHECKED).into());
+    }
+    let mut names = Vec::with_capacity(asked.len());
+    for name in asked {
+        names.push(match rules.names.read(name) {
+            Ok(_) => json!({ "name": name, "ok": true }),
+            Err(wrong) => json!({ "name": name, "ok": false, "what": wrong.to_string() }),
+        });
+        tokio::task::yield_now().await;
+    }
+    Ok(written(&json!({ "names": names })))
 }
 
 fn named(operation: &Operation) -> Result<(&str, u64), Rejection> {
     let model = operation.found.param("name").unwrap_or_default();
     let version = operation.found.param("version").and_then(|version| version.parse().ok());
-    Ok((model, version.ok_or(crate::route::Misread::Version)?))
+    Ok((model, version.ok_or(Misread::Version)?))
 }
 
 fn written(value: &impl Serialize) -> Bytes {
