@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::upstream::{self, Order, OrderBody, SaidAt, Upstream, UpstreamError};
 
-pub use versions::Version;
+pub use versions::{Version, VersionRow};
 
 /// Asks MLflow, and remembers what never changes.
 #[derive(Debug)]
@@ -77,11 +77,14 @@ pub struct Held {
     pub name: Option<String>,
 }
 
+/// A tag as MLflow writes it.
 #[derive(Deserialize)]
-struct Tag {
-    key: String,
+pub struct Tag {
+    /// Its key.
+    pub key: String,
+    /// Its value, empty where MLflow leaves it out.
     #[serde(default)]
-    value: String,
+    pub value: String,
 }
 
 const ANSWER: usize = 16 * 1024 * 1024;

@@ -20,11 +20,10 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use parking_lot::{Mutex, RwLock};
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::facts::pages::{Reader, VERSIONS};
-use crate::facts::{FactError, Facts, query};
+use crate::facts::{FactError, Facts, VersionRow};
 use crate::route::message::Message;
 use crate::seal::{KeyError, Seal};
 use crate::secret::Secret;
@@ -36,7 +35,7 @@ pub use question::{BadQuestion, Question};
 
 use names::Names;
 use question::Place;
-use rows::{Row, Rows, Shown, Version};
+use rows::{Row, Rows, Version};
 use touched::{Heard, Touched};
 
 /// Versions are read again when they were read so long ago.
@@ -276,7 +275,7 @@ impl Registry {
         self.heard.reading();
         let mut fresh = Rows::default();
         let maker = fresh.maker();
-        let keep = |shown: Shown| maker.row(shown);
+        let keep = |shown: VersionRow| maker.row(shown);
         let shown = Reader { facts, mlflow, list: VERSIONS, keep }.all("").await?;
         shown.rows.into_iter().for_each(|row| fresh.insert(row));
         let former = &mut fresh;
@@ -311,16 +310,10 @@ impl Registry {
         model: &str,
         number: u64,
     ) -> Result<bool, FactError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            model_version: Shown,
-        }
-        let version = number.to_string();
-        let path = query("/api/2.0/mlflow/model-versions/get", &[("name", model), ("version", &version)]);
-        let answer: Option<Answer> = facts.if_there(mlflow, &path).await?;
-        let there = answer.is_some();
+        let found = facts.version_row(mlflow, model, &number.to_string()).await?;
+        let there = found.is_some();
         let mut rows = self.rows.write();
-        match answer.map(|answer| rows.maker().row(answer.model_version)) {
+        match found.map(|found| rows.maker().row(found)) {
             Some(row) if *row.key.0 == *model => rows.insert(row),
             Some(_) | None => rows.remove(model, number),
         }
@@ -330,7 +323,7 @@ impl Registry {
     async fn model_again(&self, facts: &Facts, mlflow: &Upstream, model: &str) -> Result<(), FactError> {
         let Some(filter) = named(model) else { return self.one_by_one(facts, mlflow, model).await };
         let maker = self.rows.read().maker();
-        let keep = |shown: Shown| maker.row(shown);
+        let keep = |shown: VersionRow| maker.row(shown);
         let shown = Reader { facts, mlflow, list: VERSIONS, keep }.all(&filter).await?;
         let found: Vec<Row> = shown.rows.into_iter().filter(|row| *row.key.0 == *model).collect();
         let kept: BTreeSet<u64> = found.iter().map(|row| row.key.1).collect();

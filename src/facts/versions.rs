@@ -23,22 +23,48 @@ pub struct Version {
     pub tags: BTreeMap<String, String>,
 }
 
+/// A version as MLflow writes it.
 #[derive(Deserialize)]
-struct Answer {
-    model_version: Inner,
+pub struct VersionRow {
+    /// The registered model's name.
+    pub name: String,
+    /// Its number.
+    pub version: String,
+    /// When it was made, in milliseconds.
+    #[serde(default)]
+    pub creation_timestamp: i64,
+    /// When it was changed, in milliseconds.
+    #[serde(default)]
+    pub last_updated_timestamp: i64,
+    /// MLflow's own stage.
+    #[serde(default)]
+    pub current_stage: String,
+    /// Where its files came from.
+    #[serde(default)]
+    pub source: String,
+    run_id: Option<String>,
+    /// Its tags, in no order.
+    #[serde(default)]
+    pub tags: Vec<Tag>,
 }
 
-#[derive(Deserialize)]
-struct Inner {
-    #[serde(default)]
-    creation_timestamp: i64,
-    #[serde(default)]
-    current_stage: String,
-    #[serde(default)]
-    source: String,
-    run_id: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
+impl VersionRow {
+    /// The run that it names: MLflow writes an empty one where there is none.
+    pub fn run(&mut self) -> Option<String> {
+        self.run_id.take().filter(|run| !run.is_empty())
+    }
+}
+
+impl From<VersionRow> for Version {
+    fn from(mut row: VersionRow) -> Self {
+        Self {
+            created: row.creation_timestamp,
+            run: row.run(),
+            stage: row.current_stage,
+            source: row.source,
+            tags: row.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -60,16 +86,27 @@ impl Facts {
         model: &str,
         version: &str,
     ) -> Result<Option<Version>, FactError> {
+        Ok(self.version_row(mlflow, model, version).await?.map(Version::from))
+    }
+
+    /// A version with all that MLflow shows of it, or nothing.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn version_row(
+        &self,
+        mlflow: &Upstream,
+        model: &str,
+        version: &str,
+    ) -> Result<Option<VersionRow>, FactError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            model_version: VersionRow,
+        }
         let pairs = [("name", model), ("version", version)];
         let path = query("/api/2.0/mlflow/model-versions/get", &pairs);
         let answer: Option<Answer> = self.if_there(mlflow, &path).await?;
-        Ok(answer.map(|Answer { model_version: found }| Version {
-            created: found.creation_timestamp,
-            stage: found.current_stage,
-            source: found.source,
-            run: found.run_id.filter(|run| !run.is_empty()),
-            tags: found.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
-        }))
+        Ok(answer.map(|answer| answer.model_version))
     }
 
     /// When a registered model was made, in milliseconds: with its name, which one it is. Nothing if there is none.

@@ -149,10 +149,7 @@ impl Gate {
         }
         let found = match found {
             Some(found) => Some(found),
-            None => {
-                *holding = Holding::Alone(self.alone_with(model, version).await);
-                self.facts.version(&self.mlflow, model, version).await?
-            }
+            None => self.held_version(model, version, holding).await?,
         };
         let Some(found) = found else { return Ok(()) };
         let loose = rules.at == At::Transition && found.stage == FIRST;
@@ -190,8 +187,7 @@ impl Gate {
         if self.rules == Mode::Off || matches!(entered, "Archived" | "Deprecated" | "Development") {
             return Ok(());
         }
-        *holding = Holding::Alone(self.alone_with(model, version).await);
-        let Some(found) = self.facts.version(&self.mlflow, model, version).await? else { return Ok(()) };
+        let Some(found) = self.held_version(model, version, holding).await? else { return Ok(()) };
         let back = found.stage == "Production" && entered == "Staging";
         if back || found.stage == entered || exempt(rules, &found) {
             return Ok(());
@@ -208,6 +204,17 @@ impl Gate {
             return Ok(());
         }
         self.broken(broken, warned)
+    }
+
+    /// A version as it stays until the request is answered.
+    pub(super) async fn held_version(
+        &self,
+        model: &str,
+        version: &str,
+        holding: &mut Holding,
+    ) -> Result<Option<Version>, FactError> {
+        *holding = Holding::Alone(self.alone_with(model, version).await);
+        self.facts.version(&self.mlflow, model, version).await
     }
 
     /// Two writes of one version's tags and stage do not pass each other between the look and the deed.

@@ -24,8 +24,7 @@ impl Gate {
         let Some(model) = message.text("name") else { return Ok(None) };
         match (path, message.text("version")) {
             ("model-versions/set-tag", Some(version)) => {
-                *holding = Holding::Alone(self.alone_with(model, version).await);
-                let found = self.facts.version(&self.mlflow, model, version).await?;
+                let found = self.held_version(model, version, holding).await?;
                 if let Some(found) = &found {
                     beside(&found.tags, message)?;
                 }

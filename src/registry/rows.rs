@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use serde::Deserialize;
 
-use crate::facts::pages;
+use crate::facts::{Tag, VersionRow, pages};
 use crate::operation::house_stage;
 
 /// A model's name and a version's number.
@@ -46,31 +45,6 @@ impl Version {
         let tags: usize = self.tags.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
         tags + self.source.len() + 400
     }
-}
-
-/// A version as MLflow shows it.
-#[derive(Deserialize)]
-pub(super) struct Shown {
-    pub(super) name: String,
-    version: String,
-    #[serde(default)]
-    creation_timestamp: i64,
-    #[serde(default)]
-    last_updated_timestamp: i64,
-    #[serde(default)]
-    current_stage: String,
-    #[serde(default)]
-    source: String,
-    run_id: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-}
-
-#[derive(Deserialize)]
-struct Tag {
-    key: String,
-    #[serde(default)]
-    value: String,
 }
 
 /// A version on its way in.
@@ -130,10 +104,10 @@ pub(super) struct Rows {
 pub(super) struct Maker(Arc<Words>);
 
 impl Maker {
-    pub(super) fn row(&self, shown: Shown) -> Row {
+    pub(super) fn row(&self, mut shown: VersionRow) -> Row {
         let mut tags: Vec<(Arc<str>, Box<str>)> = Vec::new();
         let (mut held, longest) = (0, self.0.longest());
-        let mut listed = shown.tags;
+        let mut listed = std::mem::take(&mut shown.tags);
         listed.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         for Tag { key, value } in listed {
             let weight = key.len() + value.len();
@@ -148,7 +122,7 @@ impl Maker {
         let version = Version {
             created: shown.creation_timestamp,
             stage: stage(marked, &shown.current_stage),
-            run: shown.run_id.filter(|run| !run.is_empty()).map(Into::into),
+            run: shown.run().map(Into::into),
             source: shown.source.into(),
             tags: tags.into(),
         };

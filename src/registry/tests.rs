@@ -35,7 +35,7 @@ fn a_hundred_thousand_models_are_held_in_300_mib() {
         let shown = serde_json::json!({ "name": format!("fraud_detection_xgboost_auc_prod_{at}"), "version": "1",
             "source": format!("mlflow-artifacts:/1/models/m-{at:032}/artifacts"), "run_id": format!("{at:032}"),
             "tags": tags });
-        let shown: Shown = serde_json::from_value(shown).expect("a row");
+        let shown: VersionRow = serde_json::from_value(shown).expect("a row");
         rows.insert(maker.row(shown));
     }
     let taken = resident().saturating_sub(before) / (1024 * 1024);

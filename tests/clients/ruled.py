@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -104,13 +104,21 @@ class Ruled(Gate):
 
 
 @contextmanager
-def ruled(mode: str = "enforce", behind: MlflowServer | None = None, edits: Mapping[str, str] | None = None) -> Iterator[Ruled]:
-    """Starts sekisho with rules, and an MLflow where there is none."""
+def ruled(
+    mode: str = "enforce",
+    behind: MlflowServer | None = None,
+    edits: Mapping[str, str] | None = None,
+    schema: Mapping[str, object] | None = None,
+    rows: Sequence[str] = (),
+) -> Iterator[Ruled]:
+    """Starts sekisho with rules, a schema of its own and more rows of the policy, and an MLflow where there is none."""
     need_binary()
     with ExitStack() as stack:
         server = behind or stack.enter_context(MlflowServer(LOGS))
-        sekisho = Sekisho(server.url, LOGS, settings={"rules": {"mode": mode}})
+        sekisho = Sekisho(server.url, LOGS, rows, settings={"rules": {"mode": mode}})
         put_rules(sekisho, edits or {})
+        if schema is not None:
+            (sekisho.folder / "policies" / "metadata.schema.json").write_text(json.dumps(schema))
         yield Ruled(stack.enter_context(sekisho), server)
 
 

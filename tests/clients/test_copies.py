@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import mlflow
 import pytest
-from harness.rest import send
+from harness.rest import Answer, send
 from mlflow.exceptions import MlflowException
 from ruled import API, GOOD, Ruled, ruled, until
 
@@ -81,6 +81,25 @@ def test_a_hidden_originals_tags_are_not_told(house: Ruled) -> None:
             answers.add((answer.status, answer.body))
     assert len(answers) == 1, answers
     assert next(iter(answers))[0] == 403
+
+
+@pytest.mark.parametrize("key", KEPT)
+def test_tags_that_may_not_be_read_are_not_told_by_a_copy(house: Ruled, key: str) -> None:
+    """Whoever may use a model's files, but not read what it says, guesses in vain: right and wrong are one answer."""
+    may = ("metadata_read", "metadata_write", "model_read", "model_write")
+    rows = [f"p, role:{role}, model:*, {what}, allow" for role in ("copier", "reader") for what in may]
+    with ruled(behind=house.mlflow, rows=[*rows, f"p, role:copier, model:{FROM}, metadata_read, deny"]) as shut:
+        copier, reader = (shut.token(role=role, user="cid@example.com") for role in ("copier", "reader"))
+
+        def copy(token: str, value: str | None) -> Answer:
+            listed = [] if value is None else [{"key": key, "value": value}]
+            return shut.ask(token, "POST", CREATE, {"name": TO, "source": f"models:/{FROM}/1", "tags": listed})
+
+        assert shut.ask(copier, "GET", f"{API}model-versions/get?name={FROM}&version=1").status == 403
+        assert copy(copier, None).status == copy(reader, KEPT[key]).status == 200
+        right, *wrong = (copy(copier, value) for value in (KEPT[key], "failed", ""))
+        assert (right.status, right.error_code()) == (403, "PERMISSION_DENIED"), right.body
+        assert {(answer.status, answer.body) for answer in wrong} == {(right.status, right.body)}
 
 
 @pytest.mark.parametrize(

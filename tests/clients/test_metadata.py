@@ -89,6 +89,31 @@ def test_what_was_whole_stays_whole_once_it_left_development(house: Ruled) -> No
     assert house.held(MODEL, version)[1][key] == "eve@example.com"
 
 
+def test_a_tag_without_a_value_is_an_empty_one(house: Ruled) -> None:
+    """As MLflow keeps it; where a key may be missing but not empty, that is not the same as to delete it."""
+    text = {"type": "string", "minLength": 1}
+    schema = {"type": "object", "required": ["team"], "properties": {"team": text, "contact": text}}
+    with ruled(behind=house.mlflow, schema=schema) as loose:
+        ann = loose.token()
+        whole, lacking = (loose.version(MODEL, contact="ann@example.com", **said) for said in ({"team": "a"}, {}))
+        for version in (whole, lacking):
+            loose.stage(MODEL, version, "Staging")
+        for unsaid in ({}, {"value": None}, {"value": ""}):
+            bare = {"name": MODEL, "version": whole, "key": "contact", **unsaid}
+            answer = loose.ask(ann, "POST", f"{API}model-versions/set-tag", bare)
+            assert answer.status == 400 and b"contact: " in answer.body, answer.body
+            assert loose.held(MODEL, whole)[1]["contact"] == "ann@example.com"
+            # One that is not whole anyway is not held to it, and has then what was judged.
+            past = loose.ask(ann, "POST", f"{API}model-versions/set-tag", {**bare, "version": lacking})
+            assert past.status == 200, past.body
+            assert loose.held(MODEL, lacking)[1]["contact"] == ""
+        with loose.acting(ann) as client:
+            client.delete_model_version_tag(MODEL, whole, "contact")
+        empty = {"name": MODEL, "version": whole, "key": "contact"}
+        assert loose.ask(ann, "POST", f"{API}model-versions/set-tag", empty).status == 400
+        assert "contact" not in loose.held(MODEL, whole)[1]
+
+
 def test_taking_out_of_service_and_rolling_back_are_never_held_up(house: Ruled) -> None:
     """Nor is what is there already; going on is."""
     admin, version = house.token(role="admin"), house.version(MODEL)

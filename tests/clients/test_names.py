@@ -245,6 +245,58 @@ def test_check_and_the_api_say_the_same(house: Ruled, ann: str) -> None:
     assert [row["name"] for row in said if row["ok"]] == [RIGHT]
 
 
+def test_a_thousand_names_are_checked_at_once_and_no_more(house: Ruled, ann: str) -> None:
+    """Each is told of, in the order in which they were asked for."""
+    names = [f"{WRONG}{number}" for number in range(1_000)]
+    names[-1] = RIGHT
+    answer = house.ask(ann, "POST", "/sekisho/v1/names:check", {"names": names})
+    assert answer.status == 200, answer.body
+    said = answer.json()["names"]
+    assert [row["name"] for row in said] == names
+    assert [row["name"] for row in said if row["ok"]] == [RIGHT]
+    more = house.ask(ann, "POST", "/sekisho/v1/names:check", {"names": [*names, RIGHT]})
+    assert (more.status, more.error_code()) == (400, "INVALID_PARAMETER_VALUE"), more.body
+    assert b"1000" in more.body and RIGHT.encode() not in more.body
+
+
+def test_what_was_there_before_the_rule_is_listed(house: Ruled) -> None:
+    """Page by page, to those who see it; prompts only where they are held to the rule."""
+    poems, old = ["past-007b", "past-120"], [f"past-{number:03}" for number in range(120)]
+    for name in old:
+        house.past("registered-models/create", name=name)
+    for name in poems:
+        house.past("registered-models/create", name=name, tags=[PROMPT])
+    right = "demand_forecasting_ensemble_auc_dev"
+    house.past("registered-models/create", name=right)
+    seen = ("past-0*", "past-119", "past-120", right, "past-none")
+
+    def pages(at: Ruled, *models: str) -> list[list[str]]:
+        token, found, after = at.token(*models, user="pat@example.com"), [], ""
+        while after is not None:
+            answer = at.ask(token, "GET", f"/sekisho/v1/names?after={after}")
+            assert answer.status == 200, answer.body
+            said = answer.json()
+            assert all("domain: " in row["what"] for row in said["names"]), said
+            found.append([row["name"] for row in said["names"]])
+            after = said.get("next_after")
+        return found
+
+    shown = [*old[:100], "past-119"]
+    listed = pages(house, *seen)
+    assert sum(listed, []) == shown
+    assert [len(page) for page in listed] == [99, 2], "a page is a hundred names that were looked at"
+    assert pages(house, right, "none") == [[]]
+    everything = sum(pages(house, "*"), [])
+    assert set(old) <= set(everything) and not {right, *poems} & set(everything)
+    assert everything == sorted(everything)
+    for after, left in (("past-099", ["past-119"]), ("past-119", []), ("past-0985", ["past-099", "past-119"])):
+        answer = house.ask(house.token(*seen), "GET", f"/sekisho/v1/names?after={after}")
+        assert [row["name"] for row in answer.json()["names"]] == left, after
+        assert "next_after" not in answer.json()
+    with ruled(behind=house.mlflow, edits={"be called so.\nprompts = false": "be called so.\nprompts = true"}) as strict:
+        assert sum(pages(strict, *seen), []) == sorted([*shown, *poems])
+
+
 def test_sekishos_own_routes_take_nothing_else(house: Ruled, ann: str) -> None:
     """No token, no answer; what is not understood is refused or left out, never a fault."""
     for method, target, body in [

@@ -31,5 +31,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("hostile vectors")
         for kind in kinds:
             alive, refused = house.tally[kind, "alive"], house.tally[kind, "bare MLflow refuses"]
-            terminalreporter.write_line(f"{kind:20} {alive:4} that harm a bare MLflow, {refused:3} that it refuses by itself")
+            terminalreporter.write_line(f"{kind:20} {alive:4} that do harm where nobody stands in front, {refused:3} that are refused there, too")
         terminalreporter.write_line(f"{'all':20} {house.tally.total():4}, with {len(house.twins)} legitimate twins")
