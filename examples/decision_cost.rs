@@ -61,6 +61,7 @@ fn write_policies(folder: &Path, rows: usize) {
     std::fs::write(folder.join("policy.csv"), text).expect("a file");
     std::fs::write(folder.join("decisions.tsv"), "").expect("a file");
     std::fs::write(folder.join("rules.toml"), "").expect("a file");
+    std::fs::write(folder.join("stages.toml"), "transitions = []\n").expect("a file");
     std::fs::write(folder.join("metadata.schema.json"), "{}").expect("a file");
     std::fs::write(folder.join("model.conf"), include_str!("../policies/model.conf")).expect("a file");
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use http::Request;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::admin::Health;
@@ -24,11 +26,12 @@ use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
-use crate::pipeline::Gate;
+use crate::pipeline::{Below, Gate};
 use crate::ready::{Latch, Ready};
 use crate::registry::Registry;
 use crate::route::cross_site::Origins;
 use crate::rules::names::skeleton;
+use crate::stages::Stages;
 use crate::store::{self, OpenError, Store};
 use crate::upstream::{self, AddressError, Upstream};
 
@@ -118,6 +121,10 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let mlflow = Upstream::new(settings.upstream)?;
     let store = Store::open(&settings.state).await?;
     info!(address = %settings.state, ready = store.standing().is_ready(), "the state store");
+    let stages = Arc::new(Stages::default());
+    if let Err(error) = stages.refresh(&store).await {
+        debug!(%error, "where versions stand is not known yet");
+    }
     let data = Listener::bind(settings.listen).await?;
     let admin = Listener::bind(settings.admin).await?;
     let (trigger, drain) = drain::channel(settings.grace);
@@ -140,6 +147,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         rules: settings.rules,
         registry,
         digests: Digests::default(),
+        stages,
+        below: Below::default(),
         store,
         lists,
         journal,
@@ -166,6 +175,18 @@ impl Bound {
         self.admin.local_addr()
     }
 
+    /// Where versions stand.
+    #[must_use]
+    pub fn stages(&self) -> Arc<Stages> {
+        Arc::clone(&self.gate.stages)
+    }
+
+    /// What answers, for whoever has to do what no request does.
+    #[must_use]
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+
     /// Serves until `stop`, then drains: what is in flight is finished, nothing new is taken. Each message of `reload`
     /// has the policies read again. Lines of requests go to `out`.
     pub async fn until(
@@ -186,6 +207,15 @@ impl Bound {
             let attesting = Arc::clone(&gate);
             drain.spawn(async move { attesting.attest().await });
         }
+        let mending = Arc::clone(&gate);
+        drain.spawn(async move { mending.mend().await });
+        gate.read_stages().await;
+        // Not under the drain: what is in flight goes by where versions stand until it has ended.
+        let kept = CancellationToken::new();
+        let (keeping, ending, end) = (Arc::clone(&gate), Arc::clone(&gate), kept.clone());
+        let mut staying = JoinSet::new();
+        staying.spawn(async move { keeping.keep_stages(end).await });
+        let ending = staying.spawn(async move { ending.end_changes().await });
         let awaited = (!gate.store.standing().is_ready()).then(|| health.ready.latch("state"));
         drain.spawn(follow_state(gate.store.clone(), health.ready.clone(), awaited, drain.clone()));
         if read_versions_at_start {
@@ -202,6 +232,16 @@ impl Bound {
         info!("draining");
         drop(drain);
         let drained = trigger.drain().await;
+        ending.abort();
+        kept.cancel();
+        if tokio::time::timeout(Duration::from_secs(2), async {
+            while staying.join_next().await.is_some() {}
+        })
+        .await
+        .is_err()
+        {
+            debug!("others on the state store find out that this one is gone");
+        }
         let joined = tokio::task::spawn_blocking(move || lines.join());
         if tokio::time::timeout(Duration::from_secs(2), joined).await.is_err() {
             warn!("some lines of requests were not written");

@@ -196,6 +196,13 @@ impl Trail {
         self.line.reason = Some("a preflight of an origin that is named".to_owned());
     }
 
+    /// That a client of Databricks' asked what everybody is told.
+    pub fn note_probe(&mut self) {
+        self.line.kind = Kind::Read;
+        self.line.decision = "allow";
+        self.line.reason = Some("the probe with which a client of Databricks' begins".to_owned());
+    }
+
     /// That the policy refused it, and why.
     pub fn note_denied(&mut self, denied: &Denied) {
         self.line.policy = Some(denied.policy().to_string());

@@ -11,6 +11,7 @@ mod links;
 mod object;
 mod policy;
 mod rows;
+mod staffing;
 pub mod watch;
 
 use std::fmt;
@@ -110,6 +111,35 @@ impl Permit {
             Ok(_) => true,
             Err(reason) => self.settings.only_observes(permission, &reason),
         }
+    }
+
+    /// Decides further demands for the same principal under the same policy, without adding them.
+    ///
+    /// # Errors
+    /// [`Denied`] for the first demand that is refused.
+    pub fn also(&self, demands: &[Demand]) -> Result<(), Denied> {
+        for demand in demands {
+            if let Err(reason) =
+                self.settings.judge(&self.policy, &self.principal, demand.permission, &demand.object)
+                && !self.settings.only_observes(demand.permission, &reason)
+            {
+                let (principal, policy) = (self.principal.user.clone(), self.policy().clone());
+                return Err(Denied { principal, demand: Some(demand.clone()), reason, policy });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the same policy allows this to somebody else, as their token was when they were here.
+    #[must_use]
+    pub fn allows(&self, who: &Principal, permission: Permission, object: &Object) -> bool {
+        self.settings.judge(&self.policy, who, permission, object).is_ok()
+    }
+
+    /// Whether somebody else has a role, by their token or by the same policy's rows.
+    #[must_use]
+    pub fn gives_role(&self, who: &Principal, role: &str) -> bool {
+        self.policy.has_role(who, role)
     }
 
     /// Whether the policy speaks of particular experiments, so that what holds for one need not hold for another.

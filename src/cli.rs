@@ -1,6 +1,7 @@
 //! The commands. They translate words to rooms and answers to exit codes: 0 fine, 1 the thing checked does not hold, 2
 //! wrong usage or no start.
 
+mod approval;
 mod check;
 mod policy;
 mod routes;
@@ -50,6 +51,9 @@ enum Command {
     /// Ask the policies.
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Ask for transitions, see who asks, approve and reject.
+    #[command(subcommand)]
+    Approval(approval::Command),
     /// Print the route table, or compare it with a list of routes of an installed MLflow.
     Routes(routes::Arguments),
 }
@@ -87,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Check { config, names, output } => check::run(&config, names.as_deref(), output),
         Command::Token(command) => token::run(command),
         Command::Policy(command) => policy::run(command),
+        Command::Approval(command) => approval::run(&command),
         Command::Routes(arguments) => routes::run(&arguments),
     };
     match done {

@@ -8,6 +8,7 @@ mod issuers;
 mod keys;
 mod meant;
 mod settings;
+mod tracking;
 mod values;
 mod written;
 
@@ -24,6 +25,7 @@ use crate::secret::Secret;
 use crate::store;
 
 pub use keys::{Key, keys};
+pub use tracking::{Tracking, tracking};
 
 /// Everything that an operator can set. Each room is given its own part.
 #[derive(Debug)]

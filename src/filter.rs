@@ -1,6 +1,8 @@
-//! What of MLflow's answer the caller may see: rows are left out, the others' bytes stay as they are.
+//! What of MLflow's answer the caller may see, and how stages are called in it: rows are left out, stages are written over,
+//! other bytes stay as they are.
 
 mod mentions;
+pub mod stages;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};

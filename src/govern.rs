@@ -7,6 +7,8 @@ pub mod sizes;
 pub mod sources;
 pub mod tags;
 
+use crate::stage::Stage;
+
 /// A rule that a request breaks. Display is the sentence for the caller.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Broken {
@@ -37,6 +39,24 @@ pub enum Broken {
     /// A version does not say of itself what it must.
     #[error("the version does not say all that it must: {0}")]
     Metadata(String),
+    /// A transition, an alias or a deletion that the rules of stages do not let pass yet.
+    #[error("{0}")]
+    Stage(String),
+    /// A version's files are not what they must be.
+    #[error("the version cannot be promoted: {0}")]
+    Bytes(String),
+    /// Who asked for a transition may make it no more.
+    #[error("{0} asked for this transition and may not make it any more: somebody else must ask")]
+    AskerMayNot(String),
+    /// Nobody approves what they asked for themselves, however they spell their name.
+    #[error("nobody approves their own request")]
+    OwnRequest,
+    /// Only who asked takes a request back.
+    #[error("only who made a request, or an administrator, takes it back")]
+    NotTheirRequest,
+    /// Only who made a comment changes it.
+    #[error("only who made a comment changes it; an administrator may delete it")]
+    NotTheirComment,
     /// A version would no longer say of itself what it must.
     #[error("without this tag the version would not say all that it must: {0}")]
     Incomplete(String),
@@ -52,13 +72,29 @@ pub enum Broken {
 }
 
 impl Broken {
+    /// That no rule leads from one stage to the other.
+    #[must_use]
+    pub fn no_way(from: Stage, to: Stage, reachable: &[Stage]) -> Self {
+        let reachable: Vec<&str> = reachable.iter().map(|stage| stage.as_str()).collect();
+        let reachable = if reachable.is_empty() { "none".to_owned() } else { reachable.join(", ") };
+        let what =
+            format!("no rule leads from {from} to {to}; stages that can be reached from {from}: {reachable}");
+        Self::Stage(what)
+    }
+
     /// The rule's own word, for the record; nothing for what is no house rule and always holds.
     #[must_use]
     pub fn rule(&self) -> Option<&'static str> {
         match self {
             Self::Name(_) | Self::LookAlike(_) => Some("names"),
             Self::Metadata(_) | Self::Incomplete(_) => Some("metadata"),
-            Self::ProtectedTag(_)
+            Self::Stage(_) => Some("stages"),
+            Self::Bytes(_) => Some("digest"),
+            Self::AskerMayNot(_)
+            | Self::OwnRequest
+            | Self::NotTheirRequest
+            | Self::NotTheirComment
+            | Self::ProtectedTag(_)
             | Self::PromptTag
             | Self::NoPrompt
             | Self::KeptByMlflow(_)

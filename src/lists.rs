@@ -98,7 +98,13 @@ impl List {
         match answer {
             Answer::RegisteredModels => Some(Self::Models),
             Answer::ModelVersions => Some(Self::Versions),
-            Answer::AsIs | Answer::Mentions | Answer::Graphql | Answer::File | Answer::Ours(_) => None,
+            Answer::AsIs
+            | Answer::Stages
+            | Answer::Latest
+            | Answer::Mentions
+            | Answer::Graphql
+            | Answer::File
+            | Answer::Ours(_) => None,
         }
     }
 

@@ -140,27 +140,6 @@ impl fmt::Display for Object {
     }
 }
 
-/// The house's ten stages (DESIGN section 8), as rows and answers spell them.
-pub const STAGES: [&str; 10] = [
-    "Development",
-    "Integration_Test",
-    "Performance_Test",
-    "User_Acceptance_Test",
-    "Staging",
-    "Canary",
-    "Production",
-    "Shadow",
-    "Archived",
-    "Deprecated",
-];
-
-/// The house's name of a stage, whatever the case of its letters; MLflow's `None` is `Development`.
-#[must_use]
-pub fn house_stage(text: &str) -> Option<&'static str> {
-    let text = if text.eq_ignore_ascii_case("none") { "Development" } else { text };
-    STAGES.into_iter().find(|stage| stage.eq_ignore_ascii_case(text))
-}
-
 /// Whether an operation changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

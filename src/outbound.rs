@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -74,6 +75,23 @@ impl Client {
         Ok(Self(pool))
     }
 
+    /// Makes any request, and gives the answer whatever its status is: at most `longest` bytes, within `deadline`.
+    ///
+    /// # Errors
+    /// A longer body, a broken connection, no time left.
+    pub async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        longest: usize,
+        deadline: Duration,
+    ) -> Result<(StatusCode, Bytes), FetchError> {
+        let exchanged = async {
+            let answer = self.0.request(request).await.map_err(FetchError::NoAnswer)?;
+            Ok((answer.status(), whole(answer.into_body(), longest).await?))
+        };
+        tokio::time::timeout(deadline, exchanged).await.map_err(|_| FetchError::Late(deadline))?
+    }
+
     /// Gets a JSON document of at most `longest` bytes within `deadline`, connecting included.
     ///
     /// # Errors
@@ -93,10 +111,14 @@ impl Client {
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status(answer.status()));
         }
-        match Limited::new(answer.into_body(), longest).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLong(longest)),
-            Err(_) => Err(FetchError::BrokeOff),
-        }
+        whole(answer.into_body(), longest).await
+    }
+}
+
+async fn whole(body: Incoming, longest: usize) -> Result<Bytes, FetchError> {
+    match Limited::new(body, longest).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLong(longest)),
+        Err(_) => Err(FetchError::BrokeOff),
     }
 }

@@ -13,6 +13,7 @@ mod doors;
 mod fill;
 mod index;
 mod places;
+mod underway;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,7 @@ pub use address::Place;
 pub use area::{Wanted, Zone, within};
 pub use doors::{Alone, Doors, Holding, PATIENCE};
 pub use index::Registration;
+pub use underway::{Change, Reach, Underway};
 
 use crate::facts::pages::Asked;
 use crate::facts::{FactError, Facts, Holder, query};
@@ -58,6 +60,8 @@ pub struct Ownership {
     done: Mutex<Done>,
     /// Who is at whose files just now.
     pub doors: Doors,
+    /// Which files are being changed just now.
+    pub underway: Arc<Underway>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +86,12 @@ impl Ownership {
             Some(Overlap { registration, zone })
         })
         .collect()
+    }
+
+    /// Every version with files that is known; it may be behind.
+    #[must_use]
+    pub fn all(&self) -> Vec<Registration> {
+        self.index.read().all()
     }
 
     /// How many versions with files are known.

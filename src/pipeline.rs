@@ -4,12 +4,24 @@ mod answer;
 mod ask;
 mod attest;
 mod cors;
+mod databricks;
+mod evidence;
 mod files;
+mod frozen;
+mod keeping;
+mod latest;
 mod list;
 mod ours;
 mod perform;
+mod promote;
+mod promotions;
+mod requests;
 mod rules;
+mod service;
+mod shown;
 mod sizes;
+mod transition;
+mod upload;
 
 use std::sync::Arc;
 
@@ -38,10 +50,13 @@ use crate::reject::Rejection;
 use crate::route::cross_site::{self, Here, Origins};
 use crate::route::table::{Answer, Form, Rule, Verb};
 use crate::route::{self, Found, Misread, Operation};
+use crate::stages::Stages;
 use crate::store::Store;
 use crate::upstream::Upstream;
 
 pub use attest::ATTESTED_AT_ONCE;
+pub use frozen::Frozen;
+pub use latest::Below;
 
 use rules::Warned;
 
@@ -65,6 +80,10 @@ pub struct Gate {
     pub registry: Registry,
     /// Digests that are to be taken.
     pub digests: Digests,
+    /// Where versions stand.
+    pub stages: Arc<Stages>,
+    /// What was found below the newest versions that MLflow names.
+    pub below: Below,
     /// Whether addresses are handed out that open files without sekisho (`artifacts.presigned`).
     pub presigned: bool,
     /// What must outlive this process and is not MLflow's.
@@ -114,6 +133,9 @@ impl Gate {
         };
         if cross_site::is_preflight(&method, request.headers()) {
             return self.preflight(&request, trail);
+        }
+        if self.is_probe(&request) {
+            return self.probe(&request, trail);
         }
         let mut graphql = None;
         match self.walk(request, peer, &mut trail, &mut graphql).await {
@@ -225,20 +247,28 @@ impl Gate {
         }
         govern::tags::check(row.needs, row.path, message)?;
         govern::sizes::check(row.path, message)?;
+        self.stages_there_are(&operation.found, message)?;
         let found = self.has_room(row.path, message, holding).await?;
         match row.rule {
-            Rule::None | Rule::Presigned => {}
-            Rule::Name => self.name(&permit, message, holding, warned).await?,
+            Rule::None | Rule::Presigned | Rule::Transition => {}
+            Rule::Name => {
+                self.keeps_its_name(message, holding).await?;
+                self.name(&permit, message, holding, warned).await?;
+            }
+            Rule::Alias => self.may_be_called(&permit, message, holding, warned).await?,
+            Rule::NotInService => self.is_not_in_service(row.path, message, holding).await?,
             Rule::Metadata => {
                 let deletes = row.verb == Verb::Delete;
+                self.evidence_by_tag(&permit, message, deletes, warned).await?;
                 self.stays_complete(&permit, message, deletes, found, holding, warned).await?;
             }
-            Rule::Transition => self.may_enter(&permit, message, holding, warned).await?,
             Rule::Source => {
                 let permit = self.source(permit, message, holding).await?;
+                self.numbered(message).await?;
                 let permit = self.copied_tags(permit, message).await?;
                 self.not_under_a_prompt(&permit, message, warned).await?;
                 self.says_enough(&permit, message, warned)?;
+                self.begins(&permit, message);
                 return Ok(permit);
             }
         }

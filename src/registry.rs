@@ -27,6 +27,8 @@ use crate::facts::{FactError, Facts, VersionRow};
 use crate::route::message::Message;
 use crate::seal::{KeyError, Seal};
 use crate::secret::Secret;
+use crate::stage::Stage;
+use crate::stages::Stages;
 use crate::upstream::Upstream;
 
 pub use found::{Found, Page};
@@ -174,7 +176,8 @@ impl Registry {
         self.rows.read().count()
     }
 
-    /// One page of what a question asks for, of models that are `seen` alone: what is hidden is not looked at.
+    /// One page of what a question asks for, of models that are `seen` alone: what is hidden is not looked at. Stages are the
+    /// true ones.
     ///
     /// # Errors
     /// [`SearchError`].
@@ -184,12 +187,12 @@ impl Registry {
         mlflow: &Upstream,
         question: &Question,
         user: &str,
-        seen: &(dyn Fn(&str) -> bool + Sync),
+        (seen, stages): (&(dyn Fn(&str) -> bool + Sync), &Stages),
     ) -> Result<Page, SearchError> {
         let seal = self.seal.as_ref().map_err(|error| *error)?;
         let after = question.after(seal, user)?;
         self.catch_up(facts, mlflow).await?;
-        let found = self.find(question, after.as_ref(), seen).await;
+        let found = self.find(question, after.as_ref(), (seen, stages)).await;
         let (mut shown, mut weight) = (Vec::new(), 0);
         let mut last = None;
         let more = found.len();
@@ -198,7 +201,7 @@ impl Registry {
             if weight > PAGE_BYTES && last.is_some() {
                 break;
             }
-            shown.push(Found::of(&place.key, &version));
+            shown.push(Found::of(&place.key, &version, stages));
             last = Some(place);
         }
         let next = last.filter(|_| more > shown.len());
@@ -211,7 +214,7 @@ impl Registry {
         &self,
         question: &Question,
         after: Option<&Place>,
-        seen: &(dyn Fn(&str) -> bool + Sync),
+        (seen, stages): (&(dyn Fn(&str) -> bool + Sync), &Stages),
     ) -> Vec<(Place, Arc<Version>)> {
         let enough = question.most + 1;
         let mut found: BTreeMap<Place, Arc<Version>> = BTreeMap::new();
@@ -225,7 +228,7 @@ impl Registry {
                     Some(_) | None => seen(&key.0),
                 };
                 known = Some((Arc::clone(&key.0), visible));
-                if !visible || !question.holds(key, version) {
+                if !visible || !question.holds(key, version, stages) {
                     continue;
                 }
                 let place = question.place(key, version);
@@ -244,6 +247,23 @@ impl Registry {
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The versions of a model that stand in a stage, by number.
+    ///
+    /// # Errors
+    /// MLflow could not be asked, or not understood.
+    pub async fn standing_in(
+        &self,
+        facts: &Facts,
+        mlflow: &Upstream,
+        stages: &Stages,
+        model: &str,
+        stage: Stage,
+    ) -> Result<Vec<u64>, FactError> {
+        self.catch_up(facts, mlflow).await?;
+        self.model_again(facts, mlflow, model).await?;
+        Ok(self.rows.read().standing_in(model, stage, stages))
     }
 
     /// Hears from MLflow of every write that passed here before this call.
@@ -350,7 +370,8 @@ impl Registry {
 }
 
 /// A filter for one model, where its name needs no care.
-fn named(model: &str) -> Option<String> {
+#[must_use]
+pub fn named(model: &str) -> Option<String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | ' ');
     model.chars().all(plain).then(|| format!("name = '{model}'"))
 }

@@ -59,8 +59,17 @@ pub enum Rejection {
         found: Box<Denied>,
     },
     /// An upload that was under way when its files were registered.
-    #[error("the upload was ended because its files are being registered")]
+    #[error("the upload was ended because its files are being registered or closed")]
     CutOff,
+    /// Files of a version that has left `Development`; which one, for those who may see it.
+    #[error("nobody changes these files: they are those of {}", .0.as_deref().unwrap_or("a version past Development"))]
+    Frozen(Option<String>),
+    /// A version in Production, or a model that has one, is not deleted, nor renamed.
+    #[error("version {1} of {0} is in Production: archive it first")]
+    InProduction(String, u64),
+    /// Somebody has not ended to write the files of a version, which were to be closed.
+    #[error("files of version {1} of {0} are still being written: ask again when that has ended")]
+    StillWritten(String, u64),
     /// A house rule.
     #[error(transparent)]
     Broken(#[from] Broken),
@@ -82,6 +91,29 @@ pub enum Rejection {
     /// MLflow has no such version, in its words (`store/model_registry/sqlalchemy_store.py`).
     #[error("Model Version (name={0}, version={1}) not found")]
     NoVersion(String, u64),
+    /// There is no such request for a transition, or none that the caller may see.
+    #[error("there is no request {0}")]
+    NoRequest(i64),
+    /// There is none of these, or none that the caller may see.
+    #[error("there is no such {0}")]
+    NoSuch(&'static str),
+    /// A part of Databricks' registry that is not served.
+    #[error("{0}")]
+    Off(&'static str),
+    /// Somebody else changed the version at the same moment.
+    #[error("somebody else changes this version at this moment; look where it stands before you repeat this")]
+    Overtaken,
+    /// A transition was begun and could not be written to the end.
+    #[error("the transition was begun and mlflow does not answer; it will be ended by itself")]
+    HalfWritten(#[source] FactError),
+    /// A transition was made, and a version that it was to take the place of still stands there.
+    #[error("the version stands there now, and version {version} could not be archived: {error}")]
+    NotArchived {
+        /// Which one.
+        version: u64,
+        /// Why.
+        error: Box<Rejection>,
+    },
     /// A question to sekisho's own search.
     #[error(transparent)]
     Question(#[from] BadQuestion),
@@ -131,21 +163,39 @@ fn face_of_rule(broken: &Broken) -> Face {
         | Broken::PromptTag
         | Broken::NoPrompt
         | Broken::KeptByMlflow(_)
+        | Broken::Stage(_)
+        | Broken::Bytes(_)
+        | Broken::AskerMayNot(_)
+        | Broken::OwnRequest
+        | Broken::NotTheirRequest
+        | Broken::NotTheirComment
         | Broken::Presigned
         | Broken::SourceNotReadable => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
     }
 }
 
+/// A question of ours that MLflow refuses is the caller's to mend; one that it does not answer is nobody's.
+fn face_of_fact(error: &FactError) -> Face {
+    match error {
+        FactError::TooMany => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+        FactError::Status(status) if status.is_client_error() => {
+            face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
+        }
+        FactError::Upstream(_) | FactError::Status(_) | FactError::Unreadable(_) | FactError::Unsettled => {
+            UNAVAILABLE
+        }
+    }
+}
+
+/// MLflow, or what is asked of it, is away.
+const UNAVAILABLE: Face =
+    Face { status: StatusCode::SERVICE_UNAVAILABLE, code: "TEMPORARILY_UNAVAILABLE", retry_after: SOON };
+
 impl Rejection {
     fn face(&self) -> Face {
-        let unavailable = Face {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            code: "TEMPORARILY_UNAVAILABLE",
-            retry_after: SOON,
-        };
         match self {
             Self::OverLimit(over) | Self::Body(BodyError::NoRoom(over)) => too_much(over),
-            Self::Journal(_) => unavailable,
+            Self::Journal(_) => UNAVAILABLE,
             Self::Unauthenticated(_) => face(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Misread(Misread::NoRoute(_)) => face(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
             Self::Misread(Misread::CrossSite | Misread::Preflight(_)) => {
@@ -156,24 +206,17 @@ impl Rejection {
             Self::Question(_) | Self::Search(SearchError::Question(_)) => {
                 face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
             }
-            Self::Denied(_) | Self::Untold { .. } | Self::NotTheirs { .. } => {
-                face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
-            }
+            Self::Denied(_)
+            | Self::Untold { .. }
+            | Self::NotTheirs { .. }
+            | Self::Frozen(_)
+            | Self::InProduction(..) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Store(_) => face(StatusCode::FAILED_DEPENDENCY, "TEMPORARILY_UNAVAILABLE"),
-            Self::Fact(FactError::TooMany) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
-            Self::Fact(FactError::Status(status)) if status.is_client_error() => {
-                face(StatusCode::FORBIDDEN, "PERMISSION_DENIED")
-            }
-            Self::Fact(
-                FactError::Upstream(_)
-                | FactError::Status(_)
-                | FactError::Unreadable(_)
-                | FactError::Unsettled,
-            ) => unavailable,
+            Self::Fact(error) => face_of_fact(error),
             Self::Upstream(error) | Self::List(ListError::Upstream(error)) => match error {
                 UpstreamError::NoRoom(over) => too_much(over),
                 UpstreamError::NotSent(_) | UpstreamError::Unanswered(_) | UpstreamError::CutShort(_) => {
-                    unavailable
+                    UNAVAILABLE
                 }
                 UpstreamError::CallerBroke(_)
                 | UpstreamError::Unwritable(_)
@@ -184,13 +227,21 @@ impl Rejection {
             Self::List(ListError::Token(_) | ListError::MaxResults { .. } | ListError::Escape) => {
                 face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
             }
-            Self::List(ListError::Key(_)) => unavailable,
+            Self::List(ListError::Key(_)) => UNAVAILABLE,
             Self::List(ListError::Status(_) | ListError::Unreadable(_)) => {
                 face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR")
             }
-            Self::NoVersion(..) => face(StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST"),
-            Self::Search(SearchError::Fact(_) | SearchError::Key(_)) => unavailable,
-            Self::Adrift(_) | Self::CutOff => face(StatusCode::CONFLICT, "ABORTED"),
+            Self::NoVersion(..) | Self::NoRequest(_) | Self::NoSuch(_) => {
+                face(StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST")
+            }
+            Self::Off(_) => face(StatusCode::NOT_FOUND, "FEATURE_DISABLED"),
+            Self::Search(SearchError::Fact(_) | SearchError::Key(_)) => UNAVAILABLE,
+            Self::Adrift(_)
+            | Self::CutOff
+            | Self::StillWritten(..)
+            | Self::Overtaken
+            | Self::HalfWritten(_)
+            | Self::NotArchived { .. } => face(StatusCode::CONFLICT, "ABORTED"),
             Self::Unreadable(_) => face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
         }
     }
@@ -215,6 +266,12 @@ impl Rejection {
             Self::Untold { found, .. } | Self::NotTheirs { found, .. } => found.to_string(),
             Self::OverLimit(_)
             | Self::NoVersion(..)
+            | Self::NoRequest(_)
+            | Self::NoSuch(_)
+            | Self::Off(_)
+            | Self::Overtaken
+            | Self::HalfWritten(_)
+            | Self::NotArchived { .. }
             | Self::Question(_)
             | Self::Search(_)
             | Self::Journal(_)
@@ -224,6 +281,9 @@ impl Rejection {
             | Self::Denied(_)
             | Self::Broken(_)
             | Self::CutOff
+            | Self::Frozen(_)
+            | Self::InProduction(..)
+            | Self::StillWritten(..)
             | Self::Unreadable(_) => self.to_string(),
             Self::Fact(
                 FactError::Status(_) | FactError::Unreadable(_) | FactError::Unsettled | FactError::TooMany,
@@ -255,10 +315,19 @@ impl Rejection {
             | Self::NotTheirs { .. }
             | Self::Broken(_)
             | Self::CutOff
+            | Self::Frozen(_)
+            | Self::InProduction(..)
+            | Self::StillWritten(..)
             | Self::Store(_)
             | Self::Fact(_)
             | Self::List(_)
             | Self::NoVersion(..)
+            | Self::NoRequest(_)
+            | Self::NoSuch(_)
+            | Self::Off(_)
+            | Self::Overtaken
+            | Self::HalfWritten(_)
+            | Self::NotArchived { .. }
             | Self::Question(_)
             | Self::Search(_)
             | Self::Upstream(_)

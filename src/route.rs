@@ -26,6 +26,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use crate::operation::Access;
+use crate::stage::Stage;
 
 pub use find::Found;
 
@@ -64,9 +65,27 @@ pub enum Misread {
     /// A version is a positive whole number.
     #[error("`version` must be a positive whole number without sign, zeros in front or blanks")]
     Version,
-    /// A stage that nobody has, in MLflow's words (`entities/model_registry/model_version_stages.py`).
-    #[error("Invalid Model Version stage: {0}. Value must be one of None, Staging, Production, Archived.")]
+    /// A stage that there is not, in MLflow's words (`entities/model_registry/model_version_stages.py`).
+    #[error("Invalid Model Version stage: {stage}. Value must be one of None, {all}.", stage = .0, all = Stage::NAMES.join(", "))]
     Stage(String),
+    /// A stage that the house does not have.
+    #[error("`{0}` is no stage; the stages are {names}", names = crate::stage::Stage::NAMES.join(", "))]
+    NoStage(String),
+    /// Older versions are archived only where a stage is for one (MLflow answers others with 500).
+    #[error("`archive_existing_versions` is for the stages Staging and Production")]
+    Archives,
+    /// What a test said as a tag.
+    #[error("the value of an `evidence.` tag is `passed` or `failed`")]
+    Evidence,
+    /// A parameter that is no number.
+    #[error("`{0}` must be a whole number")]
+    Number(&'static str),
+    /// A parameter that is no time.
+    #[error("`{0}` must be a time such as 2026-01-31T09:00:00Z")]
+    Time(&'static str),
+    /// A parameter that is empty, too long or holds what cannot be shown.
+    #[error("`{0}` must be a plain text of at most {1} characters")]
+    Text(&'static str, usize),
     /// A parameter of sekisho's own that is none: what it was meant to narrow would not be.
     #[error("the request has a parameter that this endpoint does not know")]
     Unknown,
@@ -82,6 +101,9 @@ pub enum Misread {
     /// Parameters in the query of a request that is read from its body.
     #[error("the parameter `{0}` belongs into the JSON body")]
     InQuery(String),
+    /// Parameters in the query and others in the body.
+    #[error("the query and the body name different things: leave one of them out")]
+    QueryAndBody,
     /// A name that is twice in the query.
     #[error("`{0}` is twice in the query")]
     Doubled(String),
@@ -231,12 +253,20 @@ fn parameters(found: &Found, query: Query, headers: &HeaderMap, body: Bytes) -> 
         }
         Form::Message(name) => {
             let schema = schema(name)?;
-            if let Some((name, _)) = query.pairs().find(|(name, _)| schema.field_by_any_name(name).is_some())
-            {
+            let asked = query.pairs().find(|(name, _)| schema.field_by_any_name(name).is_some());
+            if let Some((name, _)) = asked.filter(|_| !found.row.or_in_query) {
                 return Err(Misread::InQuery(shortened(name)));
             }
             json_content_type(headers, found, &body)?;
-            Parameters::Message(Message::of_json(schema, &body)?)
+            let written = Message::of_json(schema, &body)?;
+            if asked.is_none() {
+                return Ok(Parameters::Message(written));
+            }
+            let asked = Message::of_query(schema, &query)?;
+            if !written.is_empty() && !written.says_what(&asked) {
+                return Err(Misread::QueryAndBody);
+            }
+            Parameters::Message(asked)
         }
         Form::Free => {
             if let Some(name) = query.doubled() {
@@ -293,14 +323,26 @@ fn agree(found: &Found, message: &Message) -> Result<(), Misread> {
             && !text.is_empty()
             && text.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let counts =
-        found.row.path.starts_with("model-versions/") || found.row.path.starts_with("registered-models/");
+    let counts = COUNTING.iter().any(|start| found.row.path.starts_with(start));
     let ours = found.row.base == table::Base::Own && found.param("version").is_some_and(|text| !plain(text));
+    if message
+        .text("comment")
+        .is_some_and(|text| text.contains('\0') || text.chars().count() > LONGEST_COMMENT)
+    {
+        return Err(Misread::Text("comment", LONGEST_COMMENT));
+    }
     if ours || (counts && message.has("version") && !message.text("version").is_some_and(plain)) {
         return Err(Misread::Version);
     }
     Ok(())
 }
+
+/// What the paths begin with below which `version` is a version's number.
+const COUNTING: [&str; 5] =
+    ["model-versions/", "registered-models/", "comments/", "databricks/", "transition-requests/"];
+
+/// Characters of a comment (Databricks' own limit).
+const LONGEST_COMMENT: usize = 65_535;
 
 /// HTTP/1.1 names its host once (RFC 9112 section 3.2); which of two a later reader would take, nobody knows. HTTP/2 names
 /// it in `:authority`, and a `Host` beside that must say the same (RFC 9113 section 8.3.1).

@@ -1,9 +1,11 @@
-//! House rules as the policies folder has them: what a model may be called, where a version's files may come from, and
-//! what a version must say of itself.
+//! House rules as the policies folder has them: what a model may be called, where a version's files may come from, what a
+//! version must say of itself, and what it takes to go from stage to stage.
 
 pub mod metadata;
 pub mod names;
+mod reading;
 mod sources;
+pub mod transitions;
 mod written;
 
 use std::path::Path;
@@ -12,11 +14,15 @@ use crate::mistake::Mistake;
 
 use metadata::Metadata;
 use names::Names;
-use written::{Said, Written};
+use reading::Said;
+use transitions::Transitions;
+use written::Written;
 
 /// The file of the rules, inside the folder of policies.
 pub const RULES_FILE: &str = "rules.toml";
-/// The JSON Schema over a version's tags, beside it.
+/// The file of the rules on stages, beside it.
+pub const STAGES_FILE: &str = "stages.toml";
+/// The JSON Schema over a version's tags, beside them.
 pub const SCHEMA_FILE: &str = "metadata.schema.json";
 
 /// All house rules of one folder at one moment.
@@ -33,6 +39,8 @@ pub struct Rules {
     pub sources: Vec<String>,
     /// Which rules hold for prompts, too.
     pub prompts: Prompts,
+    /// What it takes to go from stage to stage.
+    pub stages: Transitions,
 }
 
 /// When the metadata of a version must be whole.
@@ -57,22 +65,25 @@ pub struct Prompts {
 }
 
 impl Rules {
-    /// Reads both files.
+    /// Reads the three files of a folder.
     ///
     /// # Errors
     /// Every mistake in them at once, sorted by file and line.
-    pub fn parse(file: &Path, toml: &[u8], schema_file: &Path, schema: &[u8]) -> Result<Self, Vec<Mistake>> {
+    pub fn parse(dir: &Path, rules: &[u8], stages: &[u8], schema: &[u8]) -> Result<Self, Vec<Mistake>> {
+        let file = &dir.join(RULES_FILE);
         let mut mistakes = Vec::new();
-        let written = Written::read(file, toml, &mut mistakes);
+        let written = Written::read(file, rules, &mut mistakes);
         let names = Names::of(file, &written, &mut mistakes);
         let sources = sources::listed(file, &written.prefixes, &mut mistakes);
         let at = written.at.as_ref().map_or(Some(At::default()), |said| At::of(file, said, &mut mistakes));
+        let stages = Transitions::parse(&dir.join(STAGES_FILE), stages, &mut mistakes);
+        let schema_file = dir.join(SCHEMA_FILE);
         let metadata =
             Metadata::parse(schema).map_err(|what| mistakes.push(Mistake::of(schema_file, what))).ok();
         let prompts = Prompts { names: written.names_of_prompts, metadata: written.metadata_of_prompts };
-        match (names, metadata, at) {
-            (Some(names), Some(metadata), Some(at)) if mistakes.is_empty() => {
-                Ok(Self { names, metadata, at, sources, prompts })
+        match (names, metadata, at, stages) {
+            (Some(names), Some(metadata), Some(at), Some(stages)) if mistakes.is_empty() => {
+                Ok(Self { names, metadata, at, sources, prompts, stages })
             }
             _ => {
                 mistakes.sort();

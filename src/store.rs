@@ -3,12 +3,21 @@
 //! SQLite for one sekisho, PostgreSQL for several. Nothing that is only read from MLflow waits for it.
 
 mod address;
+mod columns;
+mod comments;
 mod digests;
 mod error;
+mod evidence;
 mod file;
+mod instances;
+mod kept;
+mod names;
+mod requests;
 mod schema;
 mod session;
 mod shared;
+mod stands;
+mod transitions;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +28,11 @@ use tokio::time::timeout;
 
 pub use address::{Address, AddressMistake, Server};
 pub use error::{Kind, OpenError, SchemaError, StoreError};
+pub use instances::Instance;
+pub use kept::{
+    Approval, Approving, Asking, Began, Closing, Comment, Evidence, NewApproval, NewEvidence, NewRequest,
+    NewTransition, Origin, Person, Progress, Request, RequestState, Stand, Transition,
+};
 
 use file::File;
 use session::Session;
@@ -159,20 +173,7 @@ impl Store {
         .await
     }
 
-    /// A model has a new name. What was kept of it is found under the new one alone.
-    ///
-    /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
-    pub async fn renamed(&self, model: &str, model_created: i64, new_name: &str) -> Result<(), StoreError> {
-        self.within(WITHIN, async {
-            let mut session = self.write().await?;
-            digests::rename(&mut session, model, model_created, new_name).await?;
-            session.commit().await
-        })
-        .await
-    }
-
-    /// Forgets what was kept of a version.
+    /// Forgets the digest of a version.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
@@ -199,6 +200,14 @@ impl Store {
             Database::Shared(shared) => shared.write().await,
         };
         self.begun(begun).await
+    }
+
+    /// A session that is the only one to change anything but digests. What it sees is what was there when its turn came,
+    /// on both databases.
+    async fn turn(&self) -> Result<Session, StoreError> {
+        let mut session = self.write().await?;
+        columns::raise(&mut session, columns::Counter::Turn, 1).await?;
+        Ok(session)
     }
 
     /// Each session looks whether the tables are still the ones that this program knows: a newer sekisho beside this

@@ -10,12 +10,15 @@ use tempfile::TempDir;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
 
+const FILES: [&str; 6] =
+    ["model.conf", "policy.csv", "decisions.tsv", "rules.toml", "stages.toml", "metadata.schema.json"];
+
 struct Site(TempDir);
 
 impl Site {
     fn new() -> Self {
         let site = Self(TempDir::new().unwrap());
-        for name in ["model.conf", "policy.csv", "decisions.tsv", "rules.toml", "metadata.schema.json"] {
+        for name in FILES {
             std::fs::copy(Path::new(POLICIES).join(name), site.0.path().join(name)).unwrap();
         }
         site
@@ -131,6 +134,44 @@ fn check_tries_names_and_ends_with_1_for_a_wrong_one() {
 }
 
 #[test]
+fn check_tells_of_rules_on_stages_that_make_no_sense_or_that_nobody_can_satisfy() {
+    let site = Site::new();
+    let shipped = std::fs::read_to_string(Path::new(POLICIES).join("stages.toml")).unwrap();
+    let changed = |from: &str, to: &str| {
+        assert!(shipped.contains(from), "{from}");
+        site.write("stages.toml", &shipped.replacen(from, to, 1));
+    };
+    let told = |expected: &str| site.check(&["check"], &[], 1, expected, "");
+    changed("to = \"Shadow\"", "to = \"Shadwo\"");
+    told(": `to`: `Shadwo` is no stage; did you mean `Shadow`?\n");
+    changed("from = \"Staging\"\nto = \"Shadow\"", "from = \"Staging\"\nto = \"Deprecated\"");
+    told(
+        "stages.toml: Shadow cannot be reached from Development; where it is not used, list it as `unused`\n",
+    );
+    changed("final = [\"Deprecated\"]", "final = []");
+    told("stages.toml: Deprecated cannot be left; where that is meant, list it as `final`\n");
+    changed("required_approvals = 2", "required_approvals = 2\napprover_roles = [\"ci\"]");
+    site.check(&["check"], &[], 0, "ok\n", "");
+    // Counted from 1, the `[[transitions]]` before it.
+    let line = shipped.lines().position(|line| line == "from = \"Canary\"").unwrap();
+    let rows = std::fs::read_to_string(Path::new(POLICIES).join("policy.csv")).unwrap();
+    site.write("policy.csv", &format!("{rows}p, role:ci, model:*/stage/Production, stage_approve, deny\n"));
+    told(&format!(
+        "stages.toml:{line}: from Canary to Production: 2 people with the role ci must approve besides the one who asks, \
+         and policy.csv gives stage_approve on Production to nobody\n"
+    ));
+    site.write("stages.toml", &shipped);
+    site.check(&["check"], &[], 0, "ok\n", "");
+    site.write("policy.csv", &rows.replace("p, role:admin, model:*, stage_transition, allow\n", ""));
+    told(
+        ": from Archived to Production: nobody may ask for it: policy.csv gives stage_transition on both stages of one model",
+    );
+    std::fs::remove_file(site.0.path().join("stages.toml")).unwrap();
+    told("stages.toml: cannot be read");
+    site.check(&["serve"], &[], 2, "", "stages.toml: cannot be read");
+}
+
+#[test]
 fn a_token_is_printed_alone_and_holds() {
     let site = Site::new();
     let issue = ["token", "issue", "--user", "ada", "--role", "ml_engineer", "--model-access", "iris"];
@@ -183,4 +224,37 @@ fn coverage_ends_with_1_for_an_unknown_route() {
     for key in ["method", "path", "permission", "object", "access"] {
         assert!(rows.iter().all(|row| row.get(key).is_some_and(serde_json::Value::is_string)), "{key}");
     }
+}
+
+#[test]
+fn approval_says_what_it_lacks_and_shows_no_token() {
+    let site = Site::new();
+    let list = &["approval", "list"][..];
+    let token = ("MLFLOW_TRACKING_TOKEN", "not-a-token-of-anybody");
+    site.check(list, &[token], 2, "", "set MLFLOW_TRACKING_URI, or give --url");
+    let nowhere = ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9");
+    site.check(list, &[nowhere], 2, "", "set MLFLOW_TRACKING_TOKEN");
+    site.check(
+        list,
+        &[("MLFLOW_TRACKING_URI", "databricks"), token],
+        2,
+        "",
+        "must begin with http:// or https://",
+    );
+    let secret = ("MLFLOW_TRACKING_URI", "http://ann:0123456789abcdef0123456789abcdef@127.0.0.1:9");
+    site.check(list, &[secret, token], 2, "", "must not hold a password");
+    let done = site.run(list, &[nowhere, token]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains("sekisho at 127.0.0.1 cannot be asked") && !said.contains("not-a-token"), "{said}");
+    let both = [nowhere, token];
+    site.check(&["approval", "request", "iris", "1", "Prod"], &both, 2, "", "stages are Development, ");
+    site.check(&["approval", "request", "iris", "one", "Staging"], &both, 2, "", "VERSION");
+    site.check(&["approval", "request", "iris", "1", "Staging", "--break-glass"], &both, 2, "", "--comment");
+    site.check(&["approval", "approve", "0"], &both, 2, "", "NUMBER");
+    site.check(&["approval", "reject", "7"], &both, 2, "", "--comment");
+    site.check(&["approval", "withdraw"], &both, 2, "", "NUMBER");
+    let help = site.run(&["approval", "show", "--help"], &both);
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(help.contains("MLFLOW_TRACKING_URI") && !help.contains("not-a-token"), "{help}");
 }

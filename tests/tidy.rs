@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms in the order in which a request meets them; a room imports only from the lines above its own.
 const ROOMS: &[&[&str]] = &[
-    &["clock", "glob"],
+    &["clock", "glob", "stage"],
     &["ids", "mistake", "operation", "principal", "secret"],
     &["seal", "share", "stall", "drain", "ready", "outbound"],
     &["listen"],
@@ -21,7 +21,7 @@ const ROOMS: &[&[&str]] = &[
     &["route"],
     &["rules", "store"],
     &["authz"],
-    &["govern", "upstream"],
+    &["govern", "stages", "upstream"],
     &["facts", "filter"],
     &["lists", "ownership", "registry"],
     &["aftermath", "digest"],

@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 
 use crate::authz::rows::POLICY_FILE;
 use crate::mistake::Mistake;
-use crate::rules::{RULES_FILE, SCHEMA_FILE};
+use crate::rules::{RULES_FILE, SCHEMA_FILE, STAGES_FILE};
 
 /// casbin's model.
 pub(super) const MODEL_FILE: &str = "model.conf";
@@ -16,7 +16,8 @@ pub(super) const MODEL_FILE: &str = "model.conf";
 pub(super) const DECISIONS_FILE: &str = "decisions.tsv";
 
 /// The files that this room reads; others in the folder belong to others and do not change the version.
-pub(super) const FILES: [&str; 5] = [MODEL_FILE, POLICY_FILE, DECISIONS_FILE, RULES_FILE, SCHEMA_FILE];
+pub(super) const FILES: [&str; 6] =
+    [MODEL_FILE, POLICY_FILE, DECISIONS_FILE, RULES_FILE, STAGES_FILE, SCHEMA_FILE];
 
 /// The first 16 hexadecimal digits of SHA-256 over the names and bytes of the policy files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +45,7 @@ pub(super) struct Sources {
     pub(super) policy: Vec<u8>,
     pub(super) decisions: Vec<u8>,
     pub(super) rules: Vec<u8>,
+    pub(super) stages: Vec<u8>,
     pub(super) schema: Vec<u8>,
 }
 
@@ -55,8 +57,8 @@ impl Sources {
             std::fs::read(&path).map_err(|error| Mistake::of(&path, format!("cannot be read: {error}")))
         };
         match FILES.map(file) {
-            [Ok(model), Ok(policy), Ok(decisions), Ok(rules), Ok(schema)] => {
-                Ok(Self { dir: dir.to_path_buf(), model, policy, decisions, rules, schema })
+            [Ok(model), Ok(policy), Ok(decisions), Ok(rules), Ok(stages), Ok(schema)] => {
+                Ok(Self { dir: dir.to_path_buf(), model, policy, decisions, rules, stages, schema })
             }
             files => Err(files.into_iter().filter_map(Result::err).collect()),
         }
@@ -65,9 +67,14 @@ impl Sources {
     /// The version of exactly these bytes. Lengths keep a byte from moving between files unseen.
     pub(super) fn version(&self) -> PolicyVersion {
         let mut hash = digest::Context::new(&digest::SHA256);
-        for (name, bytes) in
-            FILES.iter().zip([&self.model, &self.policy, &self.decisions, &self.rules, &self.schema])
-        {
+        for (name, bytes) in FILES.iter().zip([
+            &self.model,
+            &self.policy,
+            &self.decisions,
+            &self.rules,
+            &self.stages,
+            &self.schema,
+        ]) {
             hash.update(format!("{name}\0{}\0", bytes.len()).as_bytes());
             hash.update(bytes);
         }

@@ -1,7 +1,8 @@
 //! Objects as text: how policy rows and people write them, and which row's object covers which request's.
 
 use crate::glob;
-use crate::operation::{Object, STAGES};
+use crate::operation::Object;
+use crate::stage::Stage;
 
 /// The text was not an object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +35,7 @@ pub fn parse_object(text: &str) -> Result<Object, NotAnObject> {
     };
     match asked_text(&object) {
         Some(_) => Ok(object),
-        None => Err(refuse(format!("the stages are {}", STAGES.join(", ")))),
+        None => Err(refuse(format!("the stages are {}", Stage::NAMES.join(", ")))),
     }
 }
 
@@ -50,7 +51,7 @@ pub(super) fn asked_text(object: &Object) -> Option<String> {
         Object::Alias(name, alias) => (sound(name) && sound(alias)).then(|| object.to_string()),
         Object::Tag(name, key) => (sound(name) && !key.is_empty()).then(|| object.to_string()),
         Object::Stage(name, stage) => {
-            let stage = STAGES.iter().find(|known| known.eq_ignore_ascii_case(stage))?;
+            let stage = Stage::NAMES.iter().find(|known| known.eq_ignore_ascii_case(stage))?;
             sound(name).then(|| format!("model:{name}/stage/{stage}"))
         }
     }

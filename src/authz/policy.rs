@@ -16,10 +16,11 @@ use crate::authz::index::Index;
 use crate::authz::links::{Asker, Links};
 use crate::authz::object::asked_text;
 use crate::authz::rows::{self, POLICY_FILE, Row, RowId, Table};
+use crate::authz::staffing;
 use crate::mistake::Mistake;
 use crate::operation::{Demand, Object, Permission};
 use crate::principal::{Principal, RoleName, UserId};
-use crate::rules::{RULES_FILE, Rules, SCHEMA_FILE};
+use crate::rules::{Rules, STAGES_FILE};
 
 /// What the policies say of one demand, and why. A token's list of models is not looked at here.
 #[derive(Clone, Debug)]
@@ -65,11 +66,12 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
-    /// Reads, validates and tries the folder's `model.conf`, `policy.csv` and `decisions.tsv`, and reads its `rules.toml`
-    /// and `metadata.schema.json`.
+    /// Reads, validates and tries the folder's `model.conf`, `policy.csv` and `decisions.tsv`, and reads its `rules.toml`,
+    /// `stages.toml` and `metadata.schema.json`.
     ///
     /// # Errors
-    /// Every mistake at once: what cannot be read or understood; else each line of `decisions.tsv` that does not hold.
+    /// Every mistake at once: what cannot be read or understood; else each line of `decisions.tsv` that does not hold,
+    /// and each rule of `stages.toml` that nobody can satisfy under the rows.
     pub fn load(dir: &Path) -> Result<Self, Vec<Mistake>> {
         Self::build(&Sources::read(dir)?)
     }
@@ -79,8 +81,7 @@ impl PolicySet {
         let model = check_model(&sources.dir.join(MODEL_FILE), &sources.model);
         let table = rows::read(&sources.dir.join(POLICY_FILE), &sources.policy);
         let expected = contract::read(&decisions_file, &sources.decisions);
-        let (rules, schema) = (sources.dir.join(RULES_FILE), sources.dir.join(SCHEMA_FILE));
-        let rules = Rules::parse(&rules, &sources.rules, &schema, &sources.schema);
+        let rules = Rules::parse(&sources.dir, &sources.rules, &sources.stages, &sources.schema);
         let (table, expected, rules) = match (model, table, expected, rules) {
             (Ok(()), Ok(table), Ok(expected), Ok(rules)) => (table, expected, Arc::new(rules)),
             (model, table, expected, rules) => {
@@ -94,7 +95,9 @@ impl PolicySet {
         let (version, links) = (sources.version(), Arc::new(links));
         let policies = Self { version, rows, links, index, rules, memory };
         let broken = contract::broken(&decisions_file, &expected, &policies);
-        if broken.is_empty() { Ok(policies) } else { Err(broken) }
+        let unsatisfied = staffing::unsatisfied(&sources.dir.join(STAGES_FILE), &policies);
+        let found: Vec<Mistake> = broken.into_iter().chain(unsatisfied).collect();
+        if found.is_empty() { Ok(policies) } else { Err(found) }
     }
 
     /// The name of exactly these files.
@@ -107,6 +110,10 @@ impl PolicySet {
     #[must_use]
     pub fn rules(&self) -> &Arc<Rules> {
         &self.rules
+    }
+
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
     }
 
     /// How many `p` rows there are.

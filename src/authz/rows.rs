@@ -10,7 +10,8 @@ use crate::authz::links::{Links, SubjectId};
 use crate::authz::object::{Below, Parts};
 use crate::glob;
 use crate::mistake::Mistake;
-use crate::operation::{Permission, STAGES};
+use crate::operation::Permission;
+use crate::stage::Stage;
 
 /// The file of the rows, inside the folder of policies.
 pub const POLICY_FILE: &str = "policy.csv";
@@ -245,9 +246,9 @@ fn pattern(object: &str) -> Result<(), String> {
         Ok(Parts::Model("?", _)) => refuse("`?` stands for a list; rows say `model:*`"),
         Ok(Parts::Experiment("?")) => refuse("`?` stands for an untold one; rows say `experiment:*`"),
         Ok(Parts::Model(_, Some((Below::Stage, stage))))
-            if !STAGES.iter().any(|known| glob::matches(stage, known, Some(b'/'))) =>
+            if !Stage::NAMES.iter().any(|known| glob::matches(stage, known, Some(b'/'))) =>
         {
-            refuse(&format!("the house has no stage `{stage}`{}", did_you_mean(stage, STAGES)))
+            refuse(&format!("the house has no stage `{stage}`{}", did_you_mean(stage, Stage::NAMES)))
         }
         Ok(Parts::Model(..) | Parts::Experiment(_) | Parts::Server) => Ok(()),
     }

@@ -24,6 +24,7 @@ pub(super) fn sources(policy: &str, decisions: &str) -> Sources {
         policy: policy.into(),
         decisions: decisions.into(),
         rules: Vec::new(),
+        stages: "transitions = []\n".into(),
         schema: b"{}".into(),
     }
 }

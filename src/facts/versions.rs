@@ -140,6 +140,24 @@ impl Facts {
         Ok(answer.map(|answer| answer.registered_model))
     }
 
+    /// Has MLflow show a version in one of its own stages. Doing so once more changes nothing.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn set_stage(
+        &self,
+        mlflow: &Upstream,
+        (model, version): (&str, &str),
+        stage: &str,
+        archives: bool,
+    ) -> Result<(), FactError> {
+        let body = serde_json::json!({
+            "name": model, "version": version, "stage": stage, "archive_existing_versions": archives
+        });
+        let path = "/api/2.0/mlflow/model-versions/transition-stage";
+        answered(mlflow, self.post(path, body.to_string(), true)).await.map(drop)
+    }
+
     /// Writes a tag of sekisho's own on a version. Writing the same once more changes nothing.
     ///
     /// # Errors

@@ -105,6 +105,13 @@ fn models(rest: &str) -> Result<Source, Broken> {
     }
 }
 
+/// The model, and the stage or `latest`, of a source that names a version by where it stands.
+#[must_use]
+pub fn by_stage(source: &str) -> Option<(&str, &str)> {
+    let (model, which) = source.strip_prefix("models:/")?.split_once('/')?;
+    (!which.bytes().all(|byte| byte.is_ascii_digit())).then_some((model, which))
+}
+
 fn files(rest: &str) -> Result<Files, Broken> {
     let (id, path) = rest.split_once('/').unwrap_or((rest, ""));
     files_below(id, path.strip_suffix('/').unwrap_or(path))

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::Wanted;
+use super::{Change, Reach, Wanted};
 
 /// How long a registration waits for changes of its files that are under way before it cuts them off: 5 s.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,6 +41,26 @@ pub struct Inside {
 pub struct Alone {
     _guards: Vec<OwnedRwLockWriteGuard<()>>,
     _doors: Vec<Arc<Door>>,
+    /// Others that they stand in beside others.
+    beside: Vec<Inside>,
+}
+
+impl Alone {
+    /// The same, who is beside others behind another door, which was gone through before.
+    #[must_use]
+    pub fn beside(mut self, inside: Inside) -> Self {
+        self.beside.push(inside);
+        self
+    }
+
+    /// Both at once.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self._guards.extend(other._guards);
+        self._doors.extend(other._doors);
+        self.beside.extend(other.beside);
+        self
+    }
 }
 
 /// What a request holds until it is answered.
@@ -49,7 +69,7 @@ pub enum Holding {
     /// Nothing.
     Nothing,
     /// Places of one who changes files, and which.
-    Inside(Inside, Wanted),
+    Inside(Inside, Change),
     /// The doors of files that are registered.
     Alone(Alone),
 }
@@ -68,7 +88,7 @@ impl Doors {
 
     /// Waits until nobody is inside, `patience` at most, and then has those who are still there leave.
     pub async fn have_alone(&self, ids: &[&str], patience: Duration) -> Alone {
-        let mut alone = Alone { _guards: Vec::new(), _doors: Vec::new() };
+        let mut alone = Alone { _guards: Vec::new(), _doors: Vec::new(), beside: Vec::new() };
         for door in self.of(ids) {
             let waiting = Arc::clone(&door.lock).write_owned();
             tokio::pin!(waiting);
@@ -84,6 +104,13 @@ impl Doors {
             alone._doors.push(door);
         }
         alone
+    }
+
+    /// Whether nobody is alone behind a door.
+    #[must_use]
+    pub fn is_free(&self, id: &str) -> bool {
+        let door = self.0.lock().get(id).and_then(Weak::upgrade);
+        door.is_none_or(|door| door.lock.try_read().is_ok())
     }
 
     /// The doors of these ids in one order for everybody, so that two never wait for each other.
@@ -115,7 +142,7 @@ impl Inside {
     pub async fn cut(&self) {
         let cuts = self.cuts.iter().map(|cut| Box::pin(cut.cancelled()));
         if self.cuts.is_empty() {
-            std::future::pending::<()>().await;
+            return std::future::pending().await;
         }
         futures_util::future::select_all(cuts).await;
     }
@@ -126,15 +153,39 @@ impl Holding {
     #[must_use]
     pub fn changed(&self) -> Option<&Wanted> {
         match self {
-            Self::Inside(_, wanted) => Some(wanted),
+            Self::Inside(_, change) => match change.reach() {
+                Reach::Files(wanted) => Some(wanted),
+                Reach::Anything => None,
+            },
             Self::Nothing | Self::Alone(_) => None,
+        }
+    }
+
+    /// Has these doors too.
+    pub fn add(&mut self, alone: Alone) {
+        *self = match std::mem::replace(self, Self::Nothing) {
+            Self::Alone(had) => Self::Alone(had.and(alone)),
+            Self::Nothing | Self::Inside(..) => Self::Alone(alone),
+        };
+    }
+
+    /// What is done under it goes on for so long after it was answered.
+    pub fn linger(&mut self, time: Duration) {
+        match self {
+            Self::Inside(_, change) => change.linger(time),
+            Self::Nothing | Self::Alone(_) => {}
         }
     }
 
     /// Waits until what is done under it has to end; for ever, where nothing can end it.
     pub async fn cut(&self) {
         match self {
-            Self::Inside(inside, _) => inside.cut().await,
+            Self::Inside(inside, change) => {
+                tokio::select! {
+                    () = inside.cut() => {}
+                    () = change.cut() => {}
+                }
+            }
             Self::Nothing | Self::Alone(_) => std::future::pending().await,
         }
     }
@@ -157,7 +208,9 @@ mod tests {
         drop((one, two));
         let alone = alone.await;
         assert!(doors.enter(&["r"]).now_or_never().is_none(), "somebody is alone inside");
+        assert!(!doors.is_free("r") && doors.is_free("m") && doors.is_free("other"));
         drop(alone);
+        assert!(doors.is_free("r"));
         assert!(doors.enter(&["r"]).now_or_never().is_some());
     }
 

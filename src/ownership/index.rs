@@ -100,6 +100,10 @@ impl Index {
         self.versions.len()
     }
 
+    pub(super) fn all(&self) -> Vec<Registration> {
+        self.versions.values().cloned().collect()
+    }
+
     /// Forgets every version but these.
     pub(super) fn keep_only<'k>(&mut self, kept: impl Iterator<Item = (&'k str, &'k str)>) {
         let kept: HashSet<(&str, u64)> =

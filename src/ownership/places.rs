@@ -25,7 +25,23 @@ impl Ownership {
         version: u64,
     ) -> Result<Vec<Wanted>, FactError> {
         self.catch_up(facts, mlflow).await?;
-        let Some(found) = self.index.read().get(model, version).cloned() else { return Ok(Vec::new()) };
+        let found = self.index.read().get(model, version).cloned();
+        match found {
+            Some(found) => self.places_of(facts, mlflow, &found).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The same for a version that is known.
+    ///
+    /// # Errors
+    /// As [`Ownership::catch_up`].
+    pub async fn places_of(
+        &self,
+        facts: &Facts,
+        mlflow: &Upstream,
+        found: &Registration,
+    ) -> Result<Vec<Wanted>, FactError> {
         Ok(match &found.area {
             Source::Prompt | Source::Version(_) => Vec::new(),
             Source::LoggedModel(files) => {
@@ -47,7 +63,7 @@ impl Ownership {
                 };
                 run.into_iter().chain(model).collect()
             }
-            Source::Place(place) => vec![place_of(facts, mlflow, &found, place).await?],
+            Source::Place(place) => vec![place_of(facts, mlflow, found, place).await?],
         })
     }
 }

@@ -40,6 +40,7 @@ pub(super) async fn filtered(
         Answer::AsIs | Answer::File | Answer::Ours(_) => return Ok(Response::from_parts(parts, boxed(body))),
         Answer::Mentions => filter::mentions,
         Answer::Graphql => filter::graphql,
+        Answer::Stages | Answer::Latest => return Ok(Response::from_parts(parts, boxed(body))),
         // `lists` puts these together; one that comes here shows nothing.
         Answer::RegisteredModels | Answer::ModelVersions => |_, _| Ok(Bytes::from_static(b"{}")),
     };
@@ -63,7 +64,12 @@ pub(super) fn ask_for_the_whole(headers: &mut HeaderMap, operation: &Operation) 
     let whole = match operation.found.row.answer {
         Answer::AsIs | Answer::Ours(_) => false,
         Answer::File => holds_spans(operation),
-        Answer::RegisteredModels | Answer::ModelVersions | Answer::Mentions | Answer::Graphql => true,
+        Answer::RegisteredModels
+        | Answer::ModelVersions
+        | Answer::Stages
+        | Answer::Latest
+        | Answer::Mentions
+        | Answer::Graphql => true,
     };
     for name in CONDITIONS.iter().filter(|_| whole) {
         headers.remove(name);
@@ -87,6 +93,8 @@ pub(super) fn filtered_write(body: Bytes, answer: Answer, permit: &Permit) -> By
         | Answer::Ours(_)
         | Answer::RegisteredModels
         | Answer::ModelVersions
+        | Answer::Stages
+        | Answer::Latest
         | Answer::Graphql => body,
     }
 }
@@ -131,6 +139,11 @@ pub(super) fn refuse(
 pub(super) fn fail(rejection: &Rejection, mut trail: Trail, graphql: Option<&str>) -> Response<Outbound> {
     trail.note_failure(rejection.detail());
     said(rejection, trail, graphql)
+}
+
+/// The answer to what a write of our own came to: a refusal, or what went wrong.
+pub(super) fn end(rejection: &Rejection, trail: Trail) -> Response<Outbound> {
+    if rejection.is_failure() { fail(rejection, trail, None) } else { refuse(rejection, trail, None, false) }
 }
 
 fn said(rejection: &Rejection, trail: Trail, graphql: Option<&str>) -> Response<Outbound> {

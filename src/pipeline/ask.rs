@@ -6,7 +6,7 @@ use crate::authz::{Denied, Permit, PolicySet};
 use crate::facts::{FactError, Held, Holder, Whose};
 use crate::govern::Broken;
 use crate::govern::sources::{self, Files, Source};
-use crate::operation::{Demand, Object, Permission, house_stage};
+use crate::operation::{Demand, Object, Permission};
 use crate::ownership::{Holding, Overlap, PATIENCE, Wanted};
 use crate::principal::Principal;
 use crate::reject::Rejection;
@@ -82,8 +82,8 @@ impl Gate {
                 Unknown::StageLeft(model, version) => {
                     match self.facts.version(&self.mlflow, model, version).await? {
                         Some(found) => {
-                            let stage = house_stage(&found.stage).unwrap_or(&found.stage);
-                            Object::Stage(model.as_str().into(), stage.into())
+                            let stage = self.where_stands(model, version, &found);
+                            Object::Stage(model.as_str().into(), stage.as_str().into())
                         }
                         None => continue,
                     }

@@ -20,7 +20,7 @@ const DEPENDENCIES: &str = "sekisho.dependencies";
 
 /// Why a digest is not kept.
 #[derive(Debug, thiserror::Error)]
-enum Unkept {
+pub(super) enum Unkept {
     #[error(transparent)]
     Fact(#[from] FactError),
     #[error(transparent)]
@@ -156,7 +156,12 @@ impl Gate {
     }
 
     /// Reads the files where they are: in one place, though a source may name two.
-    async fn read_files(&self, model: &str, version: u64, progress: &Arc<Progress>) -> Result<Taken, Unkept> {
+    pub(super) async fn read_files(
+        &self,
+        model: &str,
+        version: u64,
+        progress: &Arc<Progress>,
+    ) -> Result<Taken, Unkept> {
         let mut places = self.ownership.places(&self.facts, &self.mlflow, model, version).await?;
         let Some(place) = places.pop() else { return Err(DigestError::NoFiles.into()) };
         for other in places {
@@ -211,7 +216,11 @@ pub(super) fn is_shown(found: &Version, kept: &KeptDigest) -> bool {
     shown(kept).iter().all(|(key, value)| found.tags.get(*key) == Some(value))
 }
 
-fn kept_of(Taken { digest, files, dependencies }: Taken, source: &str, taken: Timestamp) -> KeptDigest {
+pub(super) fn kept_of(
+    Taken { digest, files, dependencies }: Taken,
+    source: &str,
+    taken: Timestamp,
+) -> KeptDigest {
     let files =
         files.into_iter().map(|file| KeptFile { path: file.path, size: file.size, sha256: file.sha256 });
     KeptDigest { source: source.to_owned(), digest, files: files.collect(), dependencies, taken }

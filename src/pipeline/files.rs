@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::authz::Permit;
 use crate::facts::{FactError, Holder};
+use crate::govern::sources::plain;
 use crate::operation::{Demand, Object, Permission};
-use crate::ownership::{Holding, Overlap, Place, TRUSTED, Wanted, owners};
+use crate::ownership::{Holding, Overlap, Place, Reach, TRUSTED, Wanted, owners};
 use crate::reject::Rejection;
 use crate::route::demand::{Address, experiment};
 use crate::route::table::Deed;
@@ -24,9 +25,8 @@ impl Gate {
     ) -> Result<Permit, Rejection> {
         let permit = without_asking(permit, permission, deed)?;
         let place = Place::find(&self.facts, &self.mlflow, address).await?;
-        if let (Place::Held(wanted, _), Deed::Write | Deed::Delete | Deed::Retire) = (&place, deed) {
-            let inside = self.ownership.doors.enter(&doors(wanted)).await;
-            *holding = Holding::Inside(inside, wanted.clone());
+        if deed.changes() {
+            *holding = self.enters(&place, deed).await;
         }
         let user = permit.principal().user.clone();
         let theirs = |experiment_id: Option<&str>| {
@@ -41,11 +41,9 @@ impl Gate {
         let admin = || vec![Demand::new(Permission::Admin, Object::Server)];
         let readable = |model: &str| permit.covers(Permission::ModelRead, &Object::Model(model.into()));
         let writable = |model: &str| permit.covers(Permission::ModelWrite, &Object::Model(model.into()));
+        let closed = place.clone();
         let demands = match (place, deed) {
-            (Place::Held(wanted, id) | Place::Loose(wanted, id), Deed::Read) => {
-                self.reader(&wanted, readable).await?.unwrap_or_else(|| vec![theirs(id.as_deref())])
-            }
-            (Place::Held(wanted, id), Deed::List) => {
+            (Place::Held(wanted, id), Deed::Read | Deed::List) | (Place::Loose(wanted, id), Deed::Read) => {
                 self.reader(&wanted, readable).await?.unwrap_or_else(|| vec![theirs(id.as_deref())])
             }
             (Place::Held(wanted, id), Deed::Write | Deed::Delete)
@@ -70,10 +68,60 @@ impl Gate {
                 }
                 demands
             }
-            (Place::Above, _) | (Place::Loose(..), Deed::List | Deed::Delete | Deed::Retire) => admin(),
+            (Place::Above, _)
+            | (Place::Loose(..), Deed::List | Deed::Delete | Deed::Retire | Deed::Restore) => admin(),
+            (Place::Held(..) | Place::Nowhere, Deed::Restore) => Vec::new(),
             (Place::Nowhere, _) => vec![theirs(None)],
         };
-        permit.and(demands).map_err(refused)
+        let permit = permit.and(demands).map_err(refused)?;
+        if deed.changes() {
+            self.open_bytes(&permit, &closed, address, deed).await?;
+        }
+        Ok(permit)
+    }
+
+    /// Whoever changes files is known to those who register or close them, from here to the answer.
+    async fn enters(&self, place: &Place, deed: Deed) -> Holding {
+        let ids = match place {
+            Place::Held(wanted, _) => doors(wanted),
+            Place::Loose(..) | Place::Above | Place::Experiment(_) | Place::Nowhere => Vec::new(),
+        };
+        let inside = self.ownership.doors.enter(&ids).await;
+        Holding::Inside(inside, self.ownership.underway.begin(reach(place, deed)))
+    }
+
+    /// Nobody changes the files of a version that has left `Development`, whatever they may otherwise.
+    async fn open_bytes(
+        &self,
+        permit: &Permit,
+        place: &Place,
+        address: &Address,
+        deed: Deed,
+    ) -> Result<(), Rejection> {
+        match place {
+            Place::Held(wanted, _) => {
+                let mut all = vec![wanted.clone()];
+                if matches!(deed, Deed::Retire | Deed::Restore) {
+                    self.ownership.catch_up(&self.facts, &self.mlflow).await?;
+                    all.extend(self.ownership.by_another_name(&self.facts, &self.mlflow, wanted).await?);
+                }
+                self.none_is_frozen(permit, &all).await
+            }
+            Place::Loose(wanted, _) if deed == Deed::Write => {
+                self.none_is_frozen(permit, std::slice::from_ref(wanted)).await
+            }
+            Place::Experiment(id) => {
+                let all = self.ownership.in_experiment(&self.facts, &self.mlflow, id).await?;
+                self.none_is_frozen(permit, &all).await
+            }
+            Place::Loose(..) | Place::Above => match address {
+                Address::Store(path) => {
+                    self.none_is_frozen_below(permit, &plain(&format!("mlflow-artifacts:/{path}"))).await
+                }
+                Address::Run(..) | Address::LoggedModel(..) | Address::Experiment(_) => Ok(()),
+            },
+            Place::Nowhere => Ok(()),
+        }
     }
 
     /// What reading demands of files that are registered: the model of one version that has them all, one that the caller
@@ -168,7 +216,7 @@ impl Gate {
 fn without_asking(permit: Permit, permission: Permission, deed: Deed) -> Result<Permit, Rejection> {
     let by_model = match deed {
         Deed::Read | Deed::List => permit.covers(Permission::ModelRead, &Object::SomeModel),
-        Deed::Write | Deed::Delete | Deed::Retire => false,
+        Deed::Write | Deed::Delete | Deed::Retire | Deed::Restore => false,
     };
     if by_model || permit.tells_experiments_apart() || permit.covers(permission, &Object::EveryExperiment) {
         return Ok(permit);
@@ -181,6 +229,14 @@ const ROUNDS: usize = 32;
 
 /// A refusal is never by what MLflow said a while ago.
 const NOW: Duration = Duration::ZERO;
+
+/// What a change of files may touch, before it is looked closer.
+fn reach(place: &Place, deed: Deed) -> Reach {
+    match (place, deed) {
+        (Place::Held(wanted, _), _) | (Place::Loose(wanted, _), Deed::Write) => Reach::Files(wanted.clone()),
+        (Place::Loose(..) | Place::Above | Place::Experiment(_) | Place::Nowhere, _) => Reach::Anything,
+    }
+}
 
 /// Behind which doors the files are: a run's registration may be about its logged model's files.
 fn doors(wanted: &Wanted) -> Vec<&str> {

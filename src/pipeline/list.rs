@@ -1,5 +1,7 @@
 //! A page of a list, as far as its reader may see.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
@@ -10,6 +12,7 @@ use crate::operation::{Object, Permission};
 use crate::reject::Rejection;
 use crate::route::Operation;
 use crate::route::message::Message;
+use crate::stage::Stage;
 use crate::upstream::Order;
 
 use super::Gate;
@@ -30,7 +33,9 @@ impl Gate {
         let message = operation.message().unwrap_or(&nothing);
         let path =
             format!("{}{}", self.static_prefix.as_deref().unwrap_or_default(), operation.found.write_path());
-        let order_by: Vec<&str> = message.texts("order_by").collect();
+        let order_by: Vec<Cow<'_, str>> =
+            message.texts("order_by").map(|order| as_mlflows(list, order)).collect();
+        let order_by: Vec<&str> = order_by.iter().map(AsRef::as_ref).collect();
         let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
         let search = Search {
             list,
@@ -46,6 +51,20 @@ impl Gate {
             named: permit.named_models(),
             sees_all: permit.covers(Permission::Admin, &Object::Server),
         };
-        Ok(self.lists.page(&self.mlflow, &search, order.headers, heard, slot).await?)
+        let page = self.lists.page(&self.mlflow, &search, order.headers, heard, slot).await?;
+        if page.status() != StatusCode::OK || !self.calls_stages(operation.found.row.answer) {
+            return Ok(page);
+        }
+        let (parts, body) = page.into_parts();
+        Ok(Response::from_parts(parts, self.in_house_words(operation, &Stage::ALL, body, slot).await?))
+    }
+}
+
+/// Databricks calls by `version` what MLflow calls by `version_number`, and MLflow has nothing of the first name.
+fn as_mlflows(list: List, order: &str) -> Cow<'_, str> {
+    let rest = order.strip_prefix("version").filter(|rest| rest.is_empty() || rest.starts_with(' '));
+    match (list, rest) {
+        (List::Versions, Some(rest)) => format!("version_number{rest}").into(),
+        (List::Versions | List::Models, _) => order.into(),
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::audit::{Outcome, Trail};
 use crate::digest::{Outcome as Ended, State, Wish};
 use crate::facts::Version;
+use crate::filter::stages::{self, TAG};
 use crate::govern::Mode;
 use crate::listen::{Outbound, boxed, empty, full};
 use crate::operation::{Object, Permission};
@@ -17,8 +18,9 @@ use crate::route::message::Message;
 use crate::route::table::Ours;
 use crate::route::{Misread, Operation};
 use crate::rules::names::skeleton;
-use crate::store::KeptDigest;
+use crate::store::{KeptDigest, RequestState};
 
+use super::rules::Warned;
 use super::{Gate, Passed, answer};
 
 /// So many names are checked at once.
@@ -30,6 +32,7 @@ impl Gate {
     /// Answers what MLflow is not asked.
     pub(super) async fn ours(&self, which: Ours, mut passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let write = passed.operation.is_write();
+        let mut warned = Warned::new();
         let answered = match which {
             Ours::WhoAmI => Ok(answer::who_am_i(passed.permit.principal())),
             Ours::CheckNames => check_names(&passed).await,
@@ -37,7 +40,18 @@ impl Gate {
             Ours::Search => self.search(&passed).await,
             Ours::Version => self.version(&passed).await,
             Ours::TakeDigest => self.take_digest_again(&passed).await,
+            Ours::AskForApproval => self.ask_for_approval(&passed, &mut warned).await,
+            Ours::Approvals => self.approvals(&passed).await,
+            Ours::Approval => self.approval(&passed).await,
+            Ours::Approve => self.approve_request(&passed, &mut warned).await,
+            Ours::Reject => self.close_request(&passed, RequestState::Rejected).await,
+            Ours::Withdraw => self.close_request(&passed, RequestState::Withdrawn).await,
+            Ours::Report => self.report_evidence(&passed).await,
+            Ours::History => self.history(&passed).await,
+            Ours::StoodIn => self.stood_in(&passed).await,
+            Ours::Databricks(call) => self.databricks(call, &passed, &mut warned).await,
         };
+        trail.note_warned(warned);
         match answered {
             Ok(body) => {
                 passed.slot.hold_anyway(body.len());
@@ -53,7 +67,7 @@ impl Gate {
                 trail.close(StatusCode::OK);
                 if passed.operation.found.head { response.map(|_| empty()) } else { response }
             }
-            Err(rejection) => answer::fail(&rejection, trail, None),
+            Err(rejection) => answer::end(&rejection, trail),
         }
     }
 
@@ -63,7 +77,8 @@ impl Gate {
         let permit = &passed.permit;
         let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
         let user = permit.principal().user.as_str();
-        let page = self.registry.search(&self.facts, &self.mlflow, &question, user, &seen).await;
+        let page =
+            self.registry.search(&self.facts, &self.mlflow, &question, user, (&seen, &self.stages)).await;
         let page = page.map_err(|error| match error {
             SearchError::Question(wrong) => Rejection::Question(wrong),
             SearchError::Fact(_) | SearchError::Key(_) => Rejection::Search(error),
@@ -104,7 +119,7 @@ impl Gate {
         let (model, number) = named(&passed.operation)?;
         let version = number.to_string();
         let found = self.facts.version(&self.mlflow, model, &version).await?;
-        let found = found.ok_or_else(|| Rejection::NoVersion(model.to_owned(), number))?;
+        let mut found = found.ok_or_else(|| Rejection::NoVersion(model.to_owned(), number))?;
         let permit = &passed.permit;
         let rules = permit.rules();
         let lacks = rules.metadata.lacks(&found.tags);
@@ -120,6 +135,7 @@ impl Gate {
             }
             Err(error) => json!({ "state": "unknown", "reason": error.to_string() }),
         };
+        let stage = self.stage_in_words(model, number, &mut found).await;
         let owner = |key: &str| found.tags.get(key);
         let lacks: Vec<Value> =
             lacks.iter().map(|lack| json!({ "key": lack.key, "what": lack.what })).collect();
@@ -127,7 +143,7 @@ impl Gate {
             "name": model,
             "version": version,
             "creation_timestamp": found.created,
-            "stage": crate::operation::house_stage(&found.stage).unwrap_or(&found.stage),
+            "stage": stage,
             "source": found.source,
             "run_id": found.run,
             "business_owner": owner("business_owner"),
@@ -136,6 +152,19 @@ impl Gate {
             "lacks": lacks,
             "digest": digest,
         })))
+    }
+
+    /// The true stage, which its tag then says, too. Without house rules it is MLflow's.
+    pub(super) async fn stage_in_words(&self, model: &str, number: u64, found: &mut Version) -> &'static str {
+        let tag = found.tags.get(TAG).cloned();
+        let (model, mlflows) = (model.to_owned(), found.stage.clone());
+        if self.rules == Mode::Off {
+            return crate::stage::Stage::believed(None, &mlflows).as_str();
+        }
+        let sight = stages::Version { model, number, created: found.created, tag, mlflows };
+        let stage = self.stage_of(&sight).await.as_str();
+        found.tags.entry(TAG.to_owned()).and_modify(|value| stage.clone_into(value));
+        stage
     }
 
     /// Has done what is missing where a version was registered, or its tags were written, past this process, or where it
@@ -225,12 +254,12 @@ async fn check_names(passed: &Passed) -> Result<Bytes, Rejection> {
     Ok(written(&json!({ "names": names })))
 }
 
-fn named(operation: &Operation) -> Result<(&str, u64), Rejection> {
+pub(super) fn named(operation: &Operation) -> Result<(&str, u64), Rejection> {
     let model = operation.found.param("name").unwrap_or_default();
     let version = operation.found.param("version").and_then(|version| version.parse().ok());
     Ok((model, version.ok_or(Misread::Version)?))
 }
 
-fn written(value: &impl Serialize) -> Bytes {
+pub(super) fn written(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from)
 }

@@ -1,6 +1,7 @@
 //! What was allowed is done: reads while the caller waits, writes in a task that nobody's hanging up ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -16,26 +17,43 @@ use crate::lists::List;
 use crate::ownership::Holding;
 use crate::reject::Rejection;
 use crate::route::Operation;
-use crate::route::table::Answer;
+use crate::route::table::{Answer, Rule};
 use crate::route::write::{self, ForwardBody};
 use crate::upstream::{self, Order, OrderBody, Reply, UpstreamError};
 
+use super::upload::{Far, Upload, endable};
 use super::{Gate, Passed, answer};
 
+/// For so long an address may be used that was handed out for an upload (an hour, botocore's own default; MLflow's is 15
+/// minutes).
+const HANDED_OUT: Duration = Duration::from_secs(60 * 60);
+
 /// The most of an answer that is kept in memory to be filtered, or to be held for a caller who may have gone.
-const ANSWER: usize = 16 * 1024 * 1024;
+pub(super) const ANSWER: usize = 16 * 1024 * 1024;
 
 impl Gate {
     pub(super) async fn perform(self: Arc<Self>, passed: Passed, trail: Trail) -> Response<Outbound> {
-        if let Answer::Ours(which) = passed.operation.found.row.answer {
-            return self.ours(which, passed, trail).await;
-        }
+        let row = passed.operation.found.row;
         if !passed.operation.is_write() {
-            return self.read(passed, trail).await;
+            return if let Answer::Ours(which) = row.answer {
+                self.ours(which, passed, trail).await
+            } else {
+                self.read(passed, trail).await
+            };
         }
         let id = trail.id().clone();
         let drain = self.drain.clone();
-        match drain.spawn(async move { self.write(passed, trail).await }).await {
+        let moves = row.rule == Rule::Transition && self.rules != Mode::Off;
+        let deed = async move {
+            if let Answer::Ours(which) = row.answer {
+                self.ours(which, passed, trail).await
+            } else if moves {
+                self.transition(passed, trail).await
+            } else {
+                self.write(passed, trail).await
+            }
+        };
+        match drain.spawn(deed).await {
             Ok(response) => response,
             Err(failed) => {
                 error!(%id, %failed, "the task of a write broke");
@@ -47,7 +65,9 @@ impl Gate {
     async fn read(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let head = passed.operation.found.head;
         let graphql = answer::root_of(&passed.operation);
-        let Passed { mut slot, operation, permit, parts, stream, peer, .. } = passed;
+        let Passed { mut slot, mut operation, permit, parts, stream, peer, .. } = passed;
+        let wanted = self.take_wanted(&mut operation);
+        let stream = stream.map(|stream| endable(stream).0);
         let mut order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         answer::ask_for_the_whole(&mut order.headers, &operation);
         let row = operation.found.row;
@@ -61,7 +81,10 @@ impl Gate {
             None => match self.mlflow.send(order).await {
                 Ok(response) => {
                     trail.note_upstream(response.status());
-                    answer::filtered(response, &operation, &permit, ANSWER, &mut slot).await
+                    match wanted {
+                        Some(wanted) => self.shown(response, &operation, &wanted, &mut slot).await,
+                        None => answer::filtered(response, &operation, &permit, ANSWER, &mut slot).await,
+                    }
                 }
                 Err(error) => Err(error.into()),
             },
@@ -85,7 +108,7 @@ impl Gate {
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let Passed { mut slot, operation, permit, parts, stream, peer, holding } = passed;
         let begun = self.clock.now();
-        let streams = stream.is_some();
+        let (stream, far) = stream.map(endable).unzip();
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let sent = async {
             let response = self.mlflow.send(order).await?;
@@ -94,7 +117,7 @@ impl Gate {
         };
         let done = tokio::select! {
             done = sent => done,
-            () = holding.cut(), if streams => {
+            () = ended(&holding, far) => {
                 trail.note_outcome(Outcome::Unknown);
                 return answer::fail(&Rejection::CutOff, trail, None);
             }
@@ -108,18 +131,18 @@ impl Gate {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
-                if status.is_server_error()
-                    && let Some(message) = operation.message()
-                {
-                    self.registry.heard(operation.found.row.path, message);
+                if status.is_server_error() {
+                    self.may_be_done(&operation);
                 }
                 if status.is_success() {
-                    self.done(&operation, &body, &holding).await;
+                    self.done(&operation, &body, holding).await;
+                    self.follow_evidence(&operation, &permit).await;
                 }
                 slot.hold_anyway(body.len());
                 let body = if status.is_success() {
                     parts.headers.remove(CONTENT_LENGTH);
-                    full(answer::filtered_write(body, operation.found.row.answer, &permit))
+                    let body = answer::filtered_write(body, operation.found.row.answer, &permit);
+                    full(self.shown_write(&operation, body, &slot).await)
                 } else {
                     full(body)
                 };
@@ -129,10 +152,7 @@ impl Gate {
                 Response::from_parts(parts, boxed(slot.until_end_of(body)))
             }
             Err(rejection) => {
-                // It may have been done.
-                if let Some(message) = operation.message() {
-                    self.registry.heard(operation.found.row.path, message);
-                }
+                self.may_be_done(&operation);
                 let untouched = matches!(
                     rejection,
                     Rejection::Upstream(UpstreamError::NotSent(_) | UpstreamError::Unwritable(_))
@@ -143,8 +163,18 @@ impl Gate {
         }
     }
 
+    /// Of a write that may have been done the registry hears, and looks.
+    fn may_be_done(&self, operation: &Operation) {
+        if let Some(message) = operation.message() {
+            self.registry.heard(operation.found.row.path, message);
+        }
+    }
+
     /// What a write that was done means for what is remembered.
-    async fn done(&self, operation: &Operation, answer: &Bytes, holding: &Holding) {
+    async fn done(&self, operation: &Operation, answer: &Bytes, mut holding: Holding) {
+        if operation.found.row.rule == Rule::Presigned {
+            holding.linger(HANDED_OUT);
+        }
         let attests = self.rules != Mode::Off;
         for overlap in holding
             .changed()
@@ -158,6 +188,7 @@ impl Gate {
         let path = operation.found.row.path;
         self.ownership.heard(path, message);
         self.registry.heard(path, message);
+        self.is_gone(path, message).await;
         let name = message.text("name").unwrap_or_default();
         match (path, message.text("new_name")) {
             ("model-versions/create", _) if attests => {
@@ -176,7 +207,13 @@ impl Gate {
         let created = self.facts.model_created(&self.mlflow, new_name).await;
         let moved = match created {
             Ok(Some(created)) => {
-                self.store.renamed(name, created, new_name).await.map_err(|error| error.to_string())
+                let moved = self.store.renamed(name, created, new_name).await;
+                // So that it is known here at once where its versions stand.
+                let read = match moved {
+                    Ok(()) => self.stages.refresh(&self.store).await,
+                    Err(error) => Err(error),
+                };
+                read.map_err(|error| error.to_string())
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error.to_string()),
@@ -203,7 +240,7 @@ impl Gate {
         &self,
         operation: &Operation,
         parts: &http::request::Parts,
-        stream: Option<crate::listen::Inbound>,
+        stream: Option<Upload<crate::listen::Inbound>>,
         peer: std::net::IpAddr,
         id: &crate::ids::RequestId,
     ) -> Order {
@@ -235,6 +272,17 @@ fn made(answer: &Bytes) -> Option<u64> {
         version: String,
     }
     serde_json::from_slice::<Made>(answer).ok()?.model_version.version.parse().ok()
+}
+
+/// Ends an upload that has to end, where MLflow is not given all of it yet.
+async fn ended(holding: &Holding, far: Option<Far>) {
+    if let Some(far) = far {
+        holding.cut().await;
+        if far.end() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 async fn whole(response: Response<Reply>) -> Result<Response<Bytes>, UpstreamError> {

@@ -5,22 +5,26 @@ use serde::de::IgnoredAny;
 use crate::authz::Permit;
 use crate::facts::{FactError, Version, query};
 use crate::govern::{Broken, Mode, tags};
-use crate::operation::{Demand, Object, Permission, house_stage};
+use crate::operation::{Demand, Object, Permission};
 use crate::ownership::{Holding, PATIENCE};
 use crate::reject::Rejection;
 use crate::route::demand::is_copy;
 use crate::route::message::Message;
 use crate::rules::names::skeleton;
 use crate::rules::{At, Rules};
+use crate::stage::Stage;
+use crate::stages::Known;
+use crate::store::StoreError;
 
 use super::Gate;
+use super::frozen::words;
 
 /// House rules that a request breaks where they are not enforced: each rule's word and its sentence.
 pub(super) type Warned = Vec<(&'static str, String)>;
 
 impl Gate {
     /// Refuses, or lets pass and tells, as the mode has it.
-    fn broken(&self, broken: Broken, warned: &mut Warned) -> Result<(), Rejection> {
+    pub(super) fn broken(&self, broken: Broken, warned: &mut Warned) -> Result<(), Rejection> {
         match (self.rules, broken.rule()) {
             (Mode::Warn, Some(rule)) => {
                 warned.push((rule, broken.to_string()));
@@ -51,7 +55,7 @@ impl Gate {
         }
         let looks = skeleton(name);
         let door = format!("name {looks}");
-        *holding = Holding::Alone(self.ownership.doors.have_alone(&[&door], PATIENCE).await);
+        holding.add(self.ownership.doors.have_alone(&[&door], PATIENCE).await);
         let broken = match self.wrong_name(permit.rules(), name, former, message).await? {
             Some(broken) => broken,
             None if self.registry.look_alike(&self.facts, &self.mlflow, name, former, skeleton).await? => {
@@ -152,11 +156,11 @@ impl Gate {
             None => self.held_version(model, version, holding).await?,
         };
         let Some(found) = found else { return Ok(()) };
-        let loose = rules.at == At::Transition && found.stage == FIRST;
-        if loose || exempt(rules, &found) || lacking(rules, &found.tags).is_some() {
+        if exempt(rules, &found) || lacking(rules, &found.tags).is_some() {
             return Ok(());
         }
-        let mut tags = found.tags;
+        let stage = self.where_stands(model, version, &found);
+        let (created, mut tags) = (found.created, found.tags);
         if deletes {
             tags.remove(key);
         } else {
@@ -164,38 +168,54 @@ impl Gate {
             tags.insert(key.to_owned(), message.text("value").unwrap_or_default().to_owned());
         }
         match lacking(rules, &tags) {
+            Some(_) if rules.at == At::Transition && stage == Stage::Development => {
+                self.is_not_promoted(model, version, created, holding).await
+            }
             Some(lacks) => self.lacks(rules, Broken::Incomplete(lacks), warned),
             None => Ok(()),
         }
     }
 
-    /// What a version says of itself when it enters a stage. Taking out of service and rolling back are never held up.
-    pub(super) async fn may_enter(
+    /// Until the request is answered, no other sekisho promotes a version in `Development` that says less from now on.
+    async fn is_not_promoted(
         &self,
-        permit: &Permit,
-        message: &Message,
+        model: &str,
+        version: &str,
+        created: i64,
         holding: &mut Holding,
+    ) -> Result<(), Rejection> {
+        let Ok(version) = version.parse() else { return Ok(()) };
+        let door = words(model, version);
+        holding.add(self.ownership.doors.have_alone(&[&door], PATIENCE).await);
+        if !self.stages_are_read() {
+            return Err(StoreError::Waiting(self.store.kind()).into());
+        }
+        let known = self.stages.of(model, version, created);
+        if known.is_some_and(Known::is_frozen) { Err(Rejection::Overtaken) } else { Ok(()) }
+    }
+
+    /// What a version says of itself when it is promoted.
+    pub(super) fn says_all(
+        &self,
+        rules: &Rules,
+        found: &Version,
         warned: &mut Warned,
     ) -> Result<(), Rejection> {
-        let rules = permit.rules();
-        let (Some(model), Some(version), Some(stage)) =
-            (message.text("name"), message.text("version"), message.text("stage"))
-        else {
-            return Ok(());
-        };
-        let entered = house_stage(stage).unwrap_or(stage);
-        if self.rules == Mode::Off || matches!(entered, "Archived" | "Deprecated" | "Development") {
-            return Ok(());
-        }
-        let Some(found) = self.held_version(model, version, holding).await? else { return Ok(()) };
-        let back = found.stage == "Production" && entered == "Staging";
-        if back || found.stage == entered || exempt(rules, &found) {
+        if exempt(rules, found) {
             return Ok(());
         }
         match lacking(rules, &found.tags) {
             Some(lacks) => self.lacks(rules, Broken::Metadata(lacks), warned),
             None => Ok(()),
         }
+    }
+
+    /// Where a version stands, whatever MLflow shows.
+    pub(super) fn where_stands(&self, model: &str, version: &str, found: &Version) -> Stage {
+        let tag = found.tags.get(STAGE_TAG).map(String::as_str);
+        // A number that no version has is in no table.
+        let number = version.parse().unwrap_or(0);
+        self.stages.true_stage(model, number, found.created, tag, &found.stage)
     }
 
     fn lacks(&self, rules: &Rules, broken: Broken, warned: &mut Warned) -> Result<(), Rejection> {
@@ -217,10 +237,17 @@ impl Gate {
         self.facts.version(&self.mlflow, model, version).await
     }
 
-    /// Two writes of one version's tags and stage do not pass each other between the look and the deed.
+    /// Two writes of one version's tags and stage do not pass each other between the look and the deed, nor what is done to
+    /// the model as a whole.
     pub(super) async fn alone_with(&self, model: &str, version: &str) -> crate::ownership::Alone {
+        let whole = self.ownership.doors.enter(&[&format!("all of {model}")]).await;
         let door = format!("version {version} of {model}");
-        self.ownership.doors.have_alone(&[&door], PATIENCE).await
+        self.ownership.doors.have_alone(&[&door], PATIENCE).await.beside(whole)
+    }
+
+    /// The same with all versions of a model.
+    pub(super) async fn alone_with_all(&self, model: &str) -> crate::ownership::Alone {
+        self.ownership.doors.have_alone(&[&format!("all of {model}")], PATIENCE).await
     }
 
     /// Of the tags that a copy's maker sends again, those that the original has are dropped; what is left is decided as if it
@@ -235,7 +262,7 @@ impl Gate {
         }
         let named =
             message.text("source").and_then(|source| source.strip_prefix("models:/")?.rsplit_once('/'));
-        let original = match named {
+        let mut original = match named {
             Some((model, version))
                 if version.bytes().all(|byte| byte.is_ascii_digit())
                     && permit.covers(Permission::MetadataRead, &Object::Model(model.into())) =>
@@ -244,6 +271,11 @@ impl Gate {
             }
             _ => None,
         };
+        // The maker sends again what was shown.
+        if let (Some((model, version)), Some(original)) = (named, &mut original) {
+            let number = version.parse().unwrap_or_default();
+            self.stage_in_words(model, number, original).await;
+        }
         let tags = original.map(|original| original.tags).unwrap_or_default();
         let evidence = tags::drop_copied(message, &tags)?;
         let model = message.text("name").unwrap_or_default();
@@ -256,8 +288,8 @@ impl Gate {
 /// What MLflow's table has room for (`store/model_registry/dbmodels/models.py`); SQLite does not hold it.
 const LONGEST_NAME: usize = 256;
 
-/// MLflow's stage of a version that was never transitioned.
-const FIRST: &str = "None";
+/// The tag that shows a version's stage.
+pub(super) const STAGE_TAG: &str = "sekisho.stage";
 
 /// All that is missing, in one sentence.
 fn lacking(rules: &Rules, tags: &std::collections::BTreeMap<String, String>) -> Option<String> {

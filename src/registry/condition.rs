@@ -8,10 +8,11 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::glob;
-use crate::operation::{STAGES, house_stage};
+use crate::stage::Stage;
+use crate::stages::Stages;
 
 use super::depends::Wanted;
-use super::rows::Version;
+use super::rows::{Key, Version};
 use super::words::{self, How, Literal, Wrong};
 
 /// One condition.
@@ -22,7 +23,7 @@ pub(super) enum Condition {
     Version(How, u64),
     /// Milliseconds since 1970.
     Created(How, i64),
-    Stage(How, &'static str),
+    Stage(How, Stage),
     /// A tag, or what lies at a path in its JSON.
     Tag(Path, How, Literal),
     Depends(Wanted),
@@ -137,10 +138,10 @@ impl Condition {
             }
             "stage" => {
                 only(&[How::Equal, How::NotEqual])?;
-                let stage = house_stage(&written(value));
+                let stage = Stage::named(&written(value));
                 stage
                     .map(|stage| Self::Stage(how, stage))
-                    .ok_or_else(|| (at, format!("one of {} was expected", STAGES.join(", "))))
+                    .ok_or_else(|| (at, format!("one of {} was expected", Stage::NAMES.join(", "))))
             }
             "dependencies" => {
                 only(&[How::Has])?;
@@ -152,7 +153,8 @@ impl Condition {
     }
 
     /// Whether a version meets it.
-    pub(super) fn holds(&self, name: &str, number: u64, version: &Version) -> bool {
+    pub(super) fn holds(&self, key: &Key, version: &Version, stages: &Stages) -> bool {
+        let (name, number) = key;
         match self {
             Self::Text(Texts::Name, how, wanted) => text_holds(*how, name, wanted),
             Self::Text(Texts::Run, how, wanted) => {
@@ -164,7 +166,7 @@ impl Condition {
             Self::Text(Texts::Owner, how, wanted) => owned(version, *how, wanted),
             Self::Version(how, wanted) => how.holds(number.cmp(wanted)),
             Self::Created(how, wanted) => how.holds(version.created.cmp(wanted)),
-            Self::Stage(how, wanted) => how.holds(version.stage.cmp(wanted)),
+            Self::Stage(how, wanted) => how.holds(version.stage(key, stages).cmp(wanted)),
             Self::Tag(path, how, wanted) => match path.look(version) {
                 Some(Found::Text(text)) => tag_holds(*how, text, wanted),
                 Some(Found::Json(value)) => json_holds(*how, &value, wanted),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::rows::{Key, Version};
+use crate::stages::Stages;
+
+use super::rows::{Key, STAGE, Version};
 
 /// One page of a search's answer.
 #[derive(Debug, Serialize)]
@@ -37,12 +39,18 @@ pub struct Found {
 }
 
 impl Found {
-    pub(super) fn of((name, number): &Key, version: &Version) -> Self {
+    pub(super) fn of(key: &Key, version: &Version, stages: &Stages) -> Self {
+        let (name, number) = key;
+        let stage = version.stage(key, stages).as_str();
+        let tag = |(key, value): &(Arc<str>, Box<str>)| {
+            let value = if &**key == STAGE { stage.into() } else { value.clone() };
+            (Arc::clone(key), value)
+        };
         Self {
             name: Arc::clone(name),
             version: number.to_string(),
-            stage: version.stage,
-            tags: version.tags.iter().map(|(key, value)| (Arc::clone(key), value.clone())).collect(),
+            stage,
+            tags: version.tags.iter().map(tag).collect(),
             run_id: version.run.clone(),
             source: version.source.clone(),
             creation_timestamp: version.created,

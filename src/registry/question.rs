@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::route::message::Message;
 use crate::seal::{KeyError, Seal, write_parts};
+use crate::stages::Stages;
 
 use super::condition::{Condition, Path};
 use super::rows::{Key, Version};
@@ -120,8 +121,8 @@ impl Question {
     }
 
     /// Whether a version meets all conditions.
-    pub(super) fn holds(&self, (name, number): &Key, version: &Version) -> bool {
-        self.conditions.iter().all(|condition| condition.holds(name, *number, version))
+    pub(super) fn holds(&self, key: &Key, version: &Version, stages: &Stages) -> bool {
+        self.conditions.iter().all(|condition| condition.holds(key, version, stages))
     }
 
     /// Whether the answer's order is that in which rows are kept.

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::facts::{Tag, VersionRow, pages};
-use crate::operation::house_stage;
+use crate::stage::Stage;
+use crate::stages::Stages;
 
 /// A model's name and a version's number.
 pub(super) type Key = (Arc<str>, u64);
@@ -18,14 +19,16 @@ pub(super) type Key = (Arc<str>, u64);
 pub(super) struct Version {
     /// When it was made, in milliseconds since 1970.
     pub(super) created: i64,
-    /// The house's stage.
-    pub(super) stage: &'static str,
+    /// The house's stage, where the state store does not know the version.
+    believed: Stage,
     pub(super) run: Option<Box<str>>,
     pub(super) source: Box<str>,
     /// By key.
     pub(super) tags: Box<[(Arc<str>, Box<str>)]>,
 }
 
+/// The tag that mirrors a version's stage.
+pub(super) const STAGE: &str = "sekisho.stage";
 /// A longer value is neither searched nor shown: MLflow takes 100,000 characters, and prompts use them.
 const LONGEST_TAG: usize = 32 * 1024;
 /// So much is kept of a version's tags, in the order of their keys.
@@ -38,6 +41,11 @@ impl Version {
     pub(super) fn tag(&self, key: &str) -> Option<&str> {
         let at = self.tags.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
         self.tags.get(at).map(|(_, value)| &**value)
+    }
+
+    /// The house's stage.
+    pub(super) fn stage(&self, (name, number): &Key, stages: &Stages) -> Stage {
+        stages.of(name, *number, self.created).map_or(self.believed, |known| known.stage)
     }
 
     /// About how many bytes it takes in an answer.
@@ -118,10 +126,10 @@ impl Maker {
         }
         self.0.taken.fetch_add(held, Ordering::Relaxed);
         tags.dedup_by(|one, other| one.0 == other.0);
-        let marked = tags.iter().find(|(key, _)| &**key == "sekisho.stage").map(|(_, value)| &**value);
+        let marked = tags.iter().find(|(key, _)| &**key == STAGE).map(|(_, value)| &**value);
         let version = Version {
             created: shown.creation_timestamp,
-            stage: stage(marked, &shown.current_stage),
+            believed: Stage::believed(marked, &shown.current_stage),
             run: shown.run().map(Into::into),
             source: shown.source.into(),
             tags: tags.into(),
@@ -133,23 +141,6 @@ impl Maker {
             updated: shown.last_updated_timestamp,
             version: Arc::new(version),
         }
-    }
-}
-
-/// The stage of the tag where it agrees with MLflow's own, else MLflow's (DESIGN section 8).
-fn stage(tag: Option<&str>, mlflows: &str) -> &'static str {
-    let own = house_stage(mlflows).unwrap_or("Development");
-    let house = tag.and_then(house_stage);
-    house.filter(|house| mapped(house) == mapped(own)).unwrap_or(own)
-}
-
-/// MLflow's stage for one of the house's.
-fn mapped(house: &str) -> &'static str {
-    match house {
-        "Staging" | "Canary" | "Shadow" => "Staging",
-        "Production" => "Production",
-        "Archived" | "Deprecated" => "Archived",
-        _ => "None",
     }
 }
 
@@ -173,6 +164,15 @@ impl Rows {
         let from: Key = (model.into(), 0);
         let rows = self.versions.range((Bound::Included(from), Bound::Unbounded));
         rows.map_while(|((name, number), _)| (&**name == model).then_some(*number)).collect()
+    }
+
+    /// The numbers of those of a model's versions that stand in a stage.
+    pub(super) fn standing_in(&self, model: &str, stage: Stage, stages: &Stages) -> Vec<u64> {
+        let from: Key = (model.into(), 0);
+        let rows = self.versions.range((Bound::Included(from), Bound::Unbounded));
+        let of_model = rows.take_while(|((name, _), _)| &**name == model);
+        let standing = of_model.filter(|(key, version)| version.stage(key, stages) == stage);
+        standing.map(|((_, number), _)| *number).collect()
     }
 
     /// So many of the rows after `last`, in their order.

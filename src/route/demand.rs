@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use http::HeaderMap;
 
-use crate::operation::{Demand, Object, Permission, house_stage};
+use crate::operation::{Demand, Object, Permission};
+use crate::stage::Stage;
 
 use super::Misread;
 use super::find::Found;
@@ -232,11 +233,11 @@ impl Demands {
     fn transition(&mut self, parts: &Parts<'_>) -> Result<(), Misread> {
         let (model, version) = (parts.model("name")?, parts.required("version")?);
         let entered = parts.required("stage")?;
-        let entered = house_stage(entered).ok_or_else(|| Misread::Stage(super::shortened(entered)))?;
+        let entered = Stage::named(entered).ok_or_else(|| Misread::Stage(super::shortened(entered)))?;
         let stages =
-            [Some(entered), parts.message.is_true("archive_existing_versions").then_some("Archived")];
+            [Some(entered), parts.message.is_true("archive_existing_versions").then_some(Stage::Archived)];
         for stage in stages.into_iter().flatten() {
-            self.push(Permission::StageTransition, Object::Stage(model.into(), stage.into()));
+            self.push(Permission::StageTransition, Object::Stage(model.into(), stage.as_str().into()));
         }
         let unknown = Unknown::StageLeft(model.to_owned(), version.to_owned());
         self.pending.push(Pending { permission: Permission::StageTransition, unknown });

@@ -47,7 +47,7 @@ impl Found {
     #[must_use]
     pub fn write_path(&self) -> String {
         let mut out = String::from(self.prefix);
-        for part in self.row.path.split('/') {
+        for part in self.row.mlflows.unwrap_or(self.row.path).split('/') {
             out.push('/');
             match Part::of(part) {
                 Part::Literal(text) => out.push_str(text),

@@ -31,6 +31,9 @@ impl std::fmt::Debug for Asked {
 
 const LONGEST: usize = 16 * 1024;
 
+/// What tells of a version's stage: the page does not ask for it here, and MLflow's is not the true one.
+const STAGES: [&str; 2] = ["currentStage", "tags"];
+
 /// Reads `{"query", "variables", "operationName"}`.
 pub fn read(body: &[u8]) -> Result<(Asked, Demands), Misread> {
     let raw = Raw::of_body(body)?.ok_or(Misread::Missing("query"))?;
@@ -97,7 +100,8 @@ fn the_one_field<'a, 'd>(
     Ok((root, *variable))
 }
 
-/// No alias, fragment, directive or argument below the root, and versions always with the name by which they are filtered.
+/// No alias, fragment, directive or argument below the root, and versions always with the name by which they are filtered
+/// and without their stage.
 fn plain<'d>(set: &SelectionSet<'d, &'d str>) -> Result<(), Misread> {
     for selection in &set.items {
         let Selection::Field(field) = selection else { return Err(refused("fragments are not allowed")) };
@@ -106,8 +110,12 @@ fn plain<'d>(set: &SelectionSet<'d, &'d str>) -> Result<(), Misread> {
         }
         let names_it =
             |inner: &Selection<'d, &'d str>| matches!(inner, Selection::Field(inner) if inner.name == "name");
+        let of_stages = |inner: &Selection<'d, &'d str>| matches!(inner, Selection::Field(inner) if STAGES.contains(&inner.name));
         if field.name == "modelVersions" && !field.selection_set.items.iter().any(names_it) {
             return Err(refused("`modelVersions` must be asked for with `name`"));
+        }
+        if field.name == "modelVersions" && field.selection_set.items.iter().any(of_stages) {
+            return Err(refused("stages and tags of `modelVersions` are asked for by `model-versions/get`"));
         }
         plain(&field.selection_set)?;
     }
@@ -222,6 +230,12 @@ mod tests {
             run,
             Err("with `name`"),
         );
+        for field in ["currentStage", "tags { key value }"] {
+            let query = format!(
+                "query A($data: I) {{ mlflowGetRun(input: $data) {{ run {{ modelVersions {{ name {field} }} }} }} }}"
+            );
+            check(&query, run, Err("model-versions/get"));
+        }
         check(
             "query A($data: I) { mlflowGetRun(input: $data) { run { modelVersions { name @skip(if: true) } } } }",
             run,

@@ -3,6 +3,7 @@
 //! MLflow swallows protobuf's parse errors and acts on the half that was read before them (`server/handlers.py`
 //! `_get_request_message`), so whatever protobuf would stumble over is refused here.
 
+mod change;
 mod fits;
 
 use std::fmt::{self, Write as _};
@@ -150,41 +151,6 @@ impl Message {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
-    }
-
-    /// Writes another string into a field that is there.
-    pub fn replace_text(&mut self, name: &str, text: &str) {
-        for (known, value) in &mut self.fields {
-            if *known == name {
-                *value = Value::Text(text.to_owned());
-            }
-        }
-    }
-
-    /// Leaves messages out of a list field.
-    pub fn leave_out(&mut self, name: &str, unwanted: impl Fn(&Self) -> bool) {
-        for (known, value) in &mut self.fields {
-            if let (true, Value::List(list)) = (*known == name, value) {
-                list.retain(|item| !matches!(item, Value::Message(message) if unwanted(message)));
-            }
-        }
-    }
-
-    /// The message in a field, to be changed.
-    pub fn message_mut(&mut self, name: &str) -> Option<&mut Self> {
-        self.fields.iter_mut().find_map(|(known, value)| match value {
-            Value::Message(message) if *known == name => Some(message),
-            Value::Message(_) | Value::Text(_) | Value::Written(_) | Value::Map(_) | Value::List(_) => None,
-        })
-    }
-
-    /// Leaves a key out of a map of strings.
-    pub fn leave_out_of_map(&mut self, name: &str, key: &str) {
-        for (known, value) in &mut self.fields {
-            if let (true, Value::Map(pairs)) = (*known == name, value) {
-                pairs.retain(|(held, _)| held != key);
-            }
-        }
     }
 
     /// Whether nothing is there.

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod artifacts;
+pub mod databricks;
 pub mod genai;
 pub mod own;
 pub mod page;
@@ -12,6 +13,9 @@ pub mod traces;
 pub mod tracking;
 
 use crate::operation::{Access, Permission};
+
+pub use artifacts::{Deed, Where};
+pub use own::Ours;
 
 /// A request method that a row may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -182,43 +186,6 @@ pub enum Target {
     Server,
 }
 
-/// What is done to files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Deed {
-    /// Their bytes are read.
-    Read,
-    /// A folder's names and sizes are read.
-    List,
-    /// They are written.
-    Write,
-    /// They are deleted, whole folders too.
-    Delete,
-    /// The experiment, run or logged model that they lie in is deleted: the files stay, and are not found any more.
-    Retire,
-}
-
-/// Where the address of files is read. A field that is left out is an empty path: all files there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Where {
-    /// The artifact path in a field.
-    Store(&'static str),
-    /// The folder in the first field, and the last segment of the path in the second (`artifact_router.py`
-    /// `_get_multipart_artifact_path` and its kin).
-    Part(&'static str, &'static str),
-    /// The path in a field, among the files of the run in `run_id` or `run_uuid`.
-    Run(&'static str),
-    /// The path in a field, among the files of the logged model in `model_id`.
-    LoggedModel(&'static str),
-    /// The path in a field, among the files of the logged model or run that is named.
-    Either(&'static str),
-    /// All files of the run.
-    WholeRun,
-    /// All files of the logged model.
-    WholeModel,
-    /// All files of all runs and logged models of the experiment in a field.
-    Experiment(&'static str),
-}
-
 /// What is done to MLflow's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -228,6 +195,10 @@ pub enum Answer {
     RegisteredModels,
     /// Rows of `model_versions` that the caller may not see are left out.
     ModelVersions,
+    /// A model or a version: stages are called as the house calls them.
+    Stages,
+    /// The newest version of each stage that is asked for, by the house's stages.
+    Latest,
     /// Versions and prompts that the caller may not see are left out of the tags `mlflow.modelVersions` and
     /// `mlflow.linkedPrompts` of logged models, runs and traces, and of spans' attributes of these names.
     Mentions,
@@ -237,23 +208,6 @@ pub enum Answer {
     File,
     /// sekisho answers by itself, and MLflow hears nothing of the request.
     Ours(Ours),
-}
-
-/// What sekisho answers by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ours {
-    /// Who is signed in.
-    WhoAmI,
-    /// Which names of a list hold the naming rule.
-    CheckNames,
-    /// Which models do not hold it.
-    Names,
-    /// Versions by typed conditions on what they say of themselves.
-    Search,
-    /// One version: its files, its metadata and what it lacks.
-    Version,
-    /// Has a version's digest taken anew.
-    TakeDigest,
 }
 
 /// A house rule that looks at the request before it is forwarded.
@@ -267,8 +221,12 @@ pub enum Rule {
     Source,
     /// A version's tag that is set or deleted: what it says of itself stays complete.
     Metadata,
+    /// What is deleted, or loses its name, is not in Production.
+    NotInService,
     /// The stage that a version enters.
     Transition,
+    /// The alias that a version is given.
+    Alias,
     /// An address in a store that opens files without sekisho.
     Presigned,
 }
@@ -294,6 +252,10 @@ pub struct Row {
     pub rule: Rule,
     /// Whether MLflow serves it under its static prefix (`fastapi_app.py` serves artifact files without it).
     pub below_static_prefix: bool,
+    /// Where MLflow serves it, if not at `path`.
+    pub mlflows: Option<&'static str>,
+    /// Whether the parameters may be in the query where the body has none: Databricks' SDK sends DELETE so.
+    pub or_in_query: bool,
 }
 
 impl Row {
@@ -309,6 +271,16 @@ impl Row {
 
     const fn without_static_prefix(mut self) -> Self {
         self.below_static_prefix = false;
+        self
+    }
+
+    const fn called(mut self, path: &'static str) -> Self {
+        self.mlflows = Some(path);
+        self
+    }
+
+    const fn or_in_query(mut self) -> Self {
+        self.or_in_query = true;
         self
     }
 
@@ -342,6 +314,8 @@ const fn row(
         answer: Answer::AsIs,
         rule: Rule::None,
         below_static_prefix: true,
+        mlflows: None,
+        or_in_query: false,
     }
 }
 
@@ -367,6 +341,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         page::ROWS,
         admin::ROWS,
         own::ROWS,
+        databricks::ROWS,
     ];
     tables.into_iter().flatten()
 }

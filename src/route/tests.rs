@@ -54,6 +54,64 @@ fn check(method: &str, target: &str, body: &str, expected: Result<(&str, &[&str]
 const V2: &str = "/api/2.0/mlflow";
 
 #[test]
+fn what_is_deleted_may_be_named_in_the_query_alone() {
+    let (path, asked) = (format!("{V2}/model-versions/delete"), "?name=m&version=3");
+    let done = Ok((
+        "DELETE /api/2.0/mlflow/model-versions/delete {\"name\":\"m\",\"version\":\"3\"}",
+        &["model_delete model:m"][..],
+    ));
+    for (query, body) in [
+        (asked, ""),
+        (asked, "{}"),
+        ("", r#"{"name":"m","version":"3"}"#),
+        (asked, r#"{"version":"3","name":"m"}"#),
+        ("?name=m&version=3&other=1", ""),
+    ] {
+        check("DELETE", &format!("{path}{query}"), body, done);
+    }
+    for (query, body, part) in [
+        (asked, r#"{"name":"other","version":"3"}"#, "different things"),
+        (asked, r#"{"name":"m"}"#, "different things"),
+        ("?name=m", r#"{"name":"m","version":"3"}"#, "different things"),
+        ("?name=m&name=other&version=3", "", "twice"),
+        ("?version=3", "", "`name`"),
+        ("?name=m&version=03", "", "whole number"),
+    ] {
+        check("DELETE", &format!("{path}{query}"), body, Err(part));
+    }
+    let set = format!("{V2}/registered-models/set-tag");
+    check("POST", &format!("{set}?name=m&key=k"), "", Err("belongs into the JSON body"));
+}
+
+#[test]
+fn calls_of_databricks_are_read_like_mlflows_own() {
+    let list = format!("{V2}/registered-models/list");
+    let search = "GET /api/2.0/mlflow/registered-models/search?max_results=5";
+    check("GET", &format!("{list}?max_results=5&filter=x"), "", Ok((search, &["metadata_read model:?"])));
+    let approve = format!("{V2}/transition-requests/approve");
+    let demanded = classify("POST", &approve, r#"{"name":"m","version":"3","stage":"Staging"}"#)
+        .map(|read| read.demands);
+    let demand = |permission, object| Demand::new(permission, object);
+    assert_eq!(
+        demanded.map(|demands| demands.at_once),
+        Ok(vec![
+            demand(Permission::MetadataRead, Object::Model("m".into())),
+            demand(Permission::StageApprove, Object::SomeModel),
+        ])
+    );
+    for version in ["03", "-1", "x", "1.0", ""] {
+        let body = format!(r#"{{"name":"m","version":"{version}","stage":"Staging"}}"#);
+        assert!(classify("POST", &approve, &body).is_err(), "{version}");
+    }
+    for comment in ["\\u0000", &"x".repeat(65_536)] {
+        let body = format!(r#"{{"name":"m","version":"3","comment":"{comment}"}}"#);
+        let found =
+            classify("POST", &format!("{V2}/comments/create"), &body).map_err(|error| error.to_string());
+        assert!(found.is_err_and(|error| error.contains("`comment`")), "{comment}");
+    }
+}
+
+#[test]
 fn a_request_is_sent_on_as_it_was_understood() {
     check(
         "GET",

@@ -12,6 +12,7 @@ mod wrong;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub(super) use look::is_unseen;
 pub use look::skeleton;
 pub use wrong::{Fault, WrongName};
 

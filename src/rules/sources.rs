@@ -5,7 +5,7 @@ use std::path::Path;
 use url::Url;
 
 use super::names::shown;
-use super::written::Said;
+use super::reading::Said;
 use crate::mistake::Mistake;
 
 /// Schemes that MLflow resolves to something else than the address itself. Whose that is, is decided elsewhere.

@@ -4,8 +4,11 @@ use std::fmt::Write;
 
 use super::*;
 
+/// No version ever goes anywhere.
+pub(super) const NO_STAGES: &[u8] = b"transitions = []";
+
 fn parse(toml: &str) -> Result<Rules, Vec<String>> {
-    let parsed = Rules::parse(Path::new("rules.toml"), toml.as_bytes(), Path::new("schema.json"), b"{}");
+    let parsed = Rules::parse(Path::new(""), toml.as_bytes(), NO_STAGES, b"{}");
     parsed.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
@@ -18,7 +21,7 @@ fn wrong(toml: &str, expected: &[&str]) {
 fn shipped() -> Rules {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let read = |name: &str| std::fs::read(root.join(name)).unwrap();
-    Rules::parse(Path::new("r"), &read(RULES_FILE), Path::new("s"), &read(SCHEMA_FILE)).unwrap()
+    Rules::parse(&root, &read(RULES_FILE), &read(STAGES_FILE), &read(SCHEMA_FILE)).unwrap()
 }
 
 #[test]
@@ -77,8 +80,8 @@ fn every_mistake_is_told_with_its_line() {
     wrong("[names]\n[names]\n", &["rules.toml:2: `names` is given twice"]);
     let mistakes = parse("[names]\npatterns = [\n").unwrap_err();
     assert!(mistakes.len() == 1 && mistakes[0].contains(": is not TOML: "), "{mistakes:?}");
-    let latin1 = Rules::parse(Path::new("r"), b"\n# caf\xe9\n", Path::new("s"), b"{}").unwrap_err();
-    assert_eq!(latin1, [Mistake::at("r", 2, "is not UTF-8")]);
+    let latin1 = Rules::parse(Path::new(""), b"\n# caf\xe9\n", NO_STAGES, b"{}").unwrap_err();
+    assert_eq!(latin1, [Mistake::at(RULES_FILE, 2, "is not UTF-8")]);
 }
 
 #[test]

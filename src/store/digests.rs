@@ -1,10 +1,10 @@
 //! Digests of versions, with the files and dependencies that they were taken from.
 
-use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::error::{Kind, StoreError};
+use super::columns::{key, moment, signed, unsigned};
+use super::error::StoreError;
 use super::session::{Session, Value};
 use super::{KeptDigest, KeptFile, VersionId};
 
@@ -53,7 +53,11 @@ pub(super) async fn find(session: &mut Session, id: &VersionId) -> Result<Option
     let of = [Value::from(row.text(0)?)];
     let files = session.rows(FILES, &of).await?;
     let file = |row: &super::session::Row| {
-        Ok(KeptFile { path: row.text(0)?, size: unsigned(kind, row.whole(1)?)?, sha256: row.text(2)? })
+        Ok(KeptFile {
+            path: row.text(0)?,
+            size: unsigned(kind, row.whole(1)?, "file's size")?,
+            sha256: row.text(2)?,
+        })
     };
     let dependencies = session.rows(DEPENDENCIES, &of).await?;
     Ok(Some(KeptDigest {
@@ -132,21 +136,4 @@ async fn put<const COLUMNS: usize>(
         session.run(sql, rows.as_flattened()).await?;
     }
     Ok(())
-}
-
-fn key(kind: Kind, id: &VersionId) -> Result<[Value<'_>; 4], StoreError> {
-    let version = signed(kind, id.version, "version's number")?;
-    Ok([id.model.as_str().into(), id.model_created.into(), version.into(), id.created.into()])
-}
-
-fn signed(kind: Kind, number: u64, what: &'static str) -> Result<i64, StoreError> {
-    i64::try_from(number).map_err(|_too_large| StoreError::Unfit { kind, what })
-}
-
-fn unsigned(kind: Kind, number: i64) -> Result<u64, StoreError> {
-    u64::try_from(number).map_err(|_negative| StoreError::Unfit { kind, what: "file's size" })
-}
-
-fn moment(kind: Kind, microseconds: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(microseconds).map_err(|_range| StoreError::Unfit { kind, what: "time" })
 }

@@ -107,6 +107,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether somebody else has just written what this was to write.
+    pub(super) fn is_taken(&self) -> bool {
+        let database = match self {
+            Self::Failed { source, .. } => source.as_database_error(),
+            Self::Waiting(_) | Self::Late(_) | Self::Schema { .. } | Self::Unfit { .. } => None,
+        };
+        database.is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    }
+
     /// With every cause, for the line of a request and the log.
     #[must_use]
     pub fn detail(&self) -> String {

@@ -6,7 +6,11 @@ use sqlx::{Connection, PgConnection, Postgres, SqlSafeStr, Sqlite, SqliteConnect
 use super::error::SchemaError;
 
 /// Each version's number, name and text. The text is one for both databases.
-const VERSIONS: &[(i64, &str, &str)] = &[(1, "digests", include_str!("schema/0001_digests.sql"))];
+const VERSIONS: &[(i64, &str, &str)] = &[
+    (1, "digests", include_str!("schema/0001_digests.sql")),
+    (2, "promotions", include_str!("schema/0002_promotions.sql")),
+    (3, "instances", include_str!("schema/0003_instances.sql")),
+];
 
 /// Where it is written down which versions were applied.
 const TABLE: &str = "sekisho_schema";
@@ -18,9 +22,10 @@ pub(super) const NEWEST: i64 = VERSIONS.len() as i64;
 pub(super) const FOUND: &str = "SELECT max(version) FROM sekisho_schema";
 
 /// The same at the beginning of a session with a server, which then gives up what nobody waits for any more: else a
-/// call that came too late would hold its connection for as long as it is held up.
-pub(super) const FOUND_IN_TIME: &str =
-    "SELECT max(version), set_config('statement_timeout', '2000', true) FROM sekisho_schema";
+/// call that came too late would hold its connection for as long as it is held up. Nor does a process that was stopped
+/// in the middle hold up others.
+pub(super) const FOUND_IN_TIME: &str = "SELECT max(version), set_config('statement_timeout', '2000', true),
+    set_config('idle_in_transaction_session_timeout', '4000', true) FROM sekisho_schema";
 
 /// Nobody else migrates while this is held: "sekisho" as a number.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(32481134326802543)";

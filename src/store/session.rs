@@ -14,11 +14,11 @@ pub(super) enum Session {
     Postgres(Transaction<'static, Postgres>),
 }
 
-/// A parameter: texts and whole numbers are all that the tables have.
+/// A parameter: texts and whole numbers, or none of them, are all that the tables have.
 #[derive(Clone, Debug)]
 pub(super) enum Value<'v> {
-    Text(Cow<'v, str>),
-    Whole(i64),
+    Text(Option<Cow<'v, str>>),
+    Whole(Option<i64>),
 }
 
 /// A row of an answer.
@@ -33,7 +33,7 @@ macro_rules! query {
         let mut query = sqlx::query($sql);
         for value in $values {
             query = match value {
-                Value::Text(text) => query.bind(text.as_ref()),
+                Value::Text(text) => query.bind(text.as_deref()),
                 Value::Whole(number) => query.bind(*number),
             };
         }
@@ -56,6 +56,7 @@ impl Session {
         values: &[Value<'_>],
     ) -> Result<u64, StoreError> {
         let kind = self.kind();
+        fit(kind, values)?;
         let done = match self {
             Self::Sqlite(tx) => query!(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
             Self::Postgres(tx) => {
@@ -72,6 +73,7 @@ impl Session {
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let kind = self.kind();
+        fit(kind, values)?;
         let rows = match self {
             Self::Sqlite(tx) => query!(sql, values)
                 .fetch_all(&mut **tx)
@@ -105,20 +107,51 @@ impl Session {
     }
 }
 
+/// `$row`'s column, as whatever the context asks for.
+macro_rules! get {
+    ($row:expr, $column:expr) => {
+        match $row {
+            Row::Sqlite(row) => row.try_get($column).map_err(|source| failed(Kind::Sqlite, source)),
+            Row::Postgres(row) => row.try_get($column).map_err(|source| failed(Kind::Postgres, source)),
+        }
+    };
+}
+
 impl Row {
-    pub(super) fn text(&self, column: usize) -> Result<String, StoreError> {
+    pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Sqlite(row) => row.try_get(column).map_err(|source| failed(Kind::Sqlite, source)),
-            Self::Postgres(row) => row.try_get(column).map_err(|source| failed(Kind::Postgres, source)),
+            Self::Sqlite(_) => Kind::Sqlite,
+            Self::Postgres(_) => Kind::Postgres,
         }
     }
 
-    pub(super) fn whole(&self, column: usize) -> Result<i64, StoreError> {
-        match self {
-            Self::Sqlite(row) => row.try_get(column).map_err(|source| failed(Kind::Sqlite, source)),
-            Self::Postgres(row) => row.try_get(column).map_err(|source| failed(Kind::Postgres, source)),
-        }
+    pub(super) fn text(&self, column: usize) -> Result<String, StoreError> {
+        get!(self, column)
     }
+
+    pub(super) fn text_if_any(&self, column: usize) -> Result<Option<String>, StoreError> {
+        get!(self, column)
+    }
+
+    pub(super) fn whole(&self, column: usize) -> Result<i64, StoreError> {
+        get!(self, column)
+    }
+
+    pub(super) fn whole_if_any(&self, column: usize) -> Result<Option<i64>, StoreError> {
+        get!(self, column)
+    }
+}
+
+/// PostgreSQL has no zero bytes in its texts.
+fn fit(kind: Kind, values: &[Value<'_>]) -> Result<(), StoreError> {
+    let torn = |value: &Value<'_>| match value {
+        Value::Text(Some(text)) => text.contains('\0'),
+        Value::Text(None) | Value::Whole(_) => false,
+    };
+    if values.iter().any(torn) {
+        return Err(StoreError::Unfit { kind, what: "text: it has a zero byte" });
+    }
+    Ok(())
 }
 
 fn failed(kind: Kind, source: sqlx::Error) -> StoreError {
@@ -127,18 +160,30 @@ fn failed(kind: Kind, source: sqlx::Error) -> StoreError {
 
 impl<'v> From<&'v str> for Value<'v> {
     fn from(text: &'v str) -> Self {
-        Self::Text(Cow::Borrowed(text))
+        Self::Text(Some(Cow::Borrowed(text)))
     }
 }
 
 impl From<String> for Value<'_> {
     fn from(text: String) -> Self {
-        Self::Text(Cow::Owned(text))
+        Self::Text(Some(Cow::Owned(text)))
     }
 }
 
 impl From<i64> for Value<'_> {
     fn from(number: i64) -> Self {
+        Self::Whole(Some(number))
+    }
+}
+
+impl<'v> From<Option<&'v str>> for Value<'v> {
+    fn from(text: Option<&'v str>) -> Self {
+        Self::Text(text.map(Cow::Borrowed))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(number: Option<i64>) -> Self {
         Self::Whole(number)
     }
 }

@@ -1,6 +1,12 @@
 //! What is kept is found again, in a file and, where `SEKISHO_TEST_POSTGRES` names a server, in a database of it.
 
 mod addresses;
+mod decisions;
+mod instances;
+mod names;
+mod promotions;
+mod races;
+mod times;
 mod trouble;
 mod versions;
 
@@ -13,6 +19,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::*;
+use crate::stage::Stage;
 
 /// An empty place for a store.
 struct Place {
@@ -196,6 +203,9 @@ async fn what_does_not_fit_is_refused_and_changes_nothing() {
         assert!(matches!(refused, StoreError::Unfit { what: "file's size", .. }), "{refused:?}");
         let far = VersionId { version: u64::MAX, ..id.clone() };
         assert!(store.digest(&far).await.is_err() && store.forget(&far).await.is_err());
+        let torn = KeptDigest { source: "models:/\0".into(), ..digest("b", 1) };
+        let refused = store.keep_digest(&id, &torn).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Unfit { what: "text: it has a zero byte", .. }), "{refused:?}");
         assert_eq!(store.digest(&id).await.unwrap(), Some(digest("a", 3)));
     }
 }

@@ -23,6 +23,15 @@ API = "/api/2.0/mlflow/"
 FAST = 5.0
 # What is to be so by and by, is so until then.
 SOON = 20.0
+STAGES = (
+    "Development", "Integration_Test", "Performance_Test", "User_Acceptance_Test", "Staging", "Canary", "Production", "Shadow",
+    "Archived", "Deprecated",
+)  # fmt: skip
+# From everywhere to everywhere, for nothing.
+OPEN_STAGES = "\n".join(
+    f"[[transitions]]\nfrom = {json.dumps([stage for stage in STAGES if stage != to])}\nto = {json.dumps(to)}\nrequired_approvals = 0"
+    for to in STAGES
+)
 GOOD = {
     "business_owner": "ann@example.com",
     "technical_owner": "team-a",
@@ -64,8 +73,16 @@ class Ruled(Gate):
         """A version made past the gate; its model too, where it is not there."""
         send(self.mlflow.url, "POST", f"{API}registered-models/create", None, {"name": model})
         kept = [{"key": key, "value": value} for key, value in tags.items()]
-        made = self.past("model-versions/create", name=model, source=source or f"s3://past/{model}", tags=kept)
+        where = {"source": source} if source else self.files()
+        made = self.past("model-versions/create", name=model, tags=kept, **where)
         return made["model_version"]["version"]
+
+    def files(self) -> dict[str, str]:
+        """A run's folder with a file in it, made past the gate."""
+        run = self.past("runs/create", experiment_id="0")["run"]["info"]["run_id"]
+        folder = f"/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/model"
+        assert send(self.mlflow.url, "PUT", f"{folder}/MLmodel", None, "weights").status == 200
+        return {"source": f"runs:/{run}/model", "run_id": run}
 
     def stage(self, model: str, version: str, stage: str) -> None:
         """A stage given past the gate."""
@@ -110,13 +127,16 @@ def ruled(
     edits: Mapping[str, str] | None = None,
     schema: Mapping[str, object] | None = None,
     rows: Sequence[str] = (),
+    stages: str | None = None,
 ) -> Iterator[Ruled]:
-    """Starts sekisho with rules, a schema of its own and more rows of the policy, and an MLflow where there is none."""
+    """Starts sekisho with rules, a schema and stages of its own and more rows of the policy, and an MLflow where there is none."""
     need_binary()
     with ExitStack() as stack:
         server = behind or stack.enter_context(MlflowServer(LOGS))
         sekisho = Sekisho(server.url, LOGS, rows, settings={"rules": {"mode": mode}})
         put_rules(sekisho, edits or {})
+        if stages is not None:
+            (sekisho.folder / "policies" / "stages.toml").write_text(stages)
         if schema is not None:
             (sekisho.folder / "policies" / "metadata.schema.json").write_text(json.dumps(schema))
         yield Ruled(stack.enter_context(sekisho), server)

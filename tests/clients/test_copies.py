@@ -36,7 +36,8 @@ def test_a_copy_has_what_is_its_own(house: Ruled) -> None:
         copy = client.copy_model_version(f"models:/{FROM}/1", TO)
     held = house.held(TO, copy.version)[1]
     assert {key: held.get(key) for key in GOOD} == GOOD
-    assert not KEPT.keys() & held.keys()
+    assert KEPT.keys() & held.keys() == {"sekisho.stage"}
+    assert held["sekisho.stage"] == "Development", "it begins where every version does"
 
 
 def test_the_copy_of_real_files_gets_a_digest_of_its_own(house: Ruled) -> None:
@@ -96,8 +97,10 @@ def test_tags_that_may_not_be_read_are_not_told_by_a_copy(house: Ruled, key: str
             return shut.ask(token, "POST", CREATE, {"name": TO, "source": f"models:/{FROM}/1", "tags": listed})
 
         assert shut.ask(copier, "GET", f"{API}model-versions/get?name={FROM}&version=1").status == 403
-        assert copy(copier, None).status == copy(reader, KEPT[key]).status == 200
-        right, *wrong = (copy(copier, value) for value in (KEPT[key], "failed", ""))
+        # MLflow does not agree with that tag, so its readers are shown another.
+        shown = {**KEPT, "sekisho.stage": "Development"}
+        assert copy(copier, None).status == copy(reader, shown[key]).status == 200
+        right, *wrong = (copy(copier, value) for value in (shown[key], "failed", ""))
         assert (right.status, right.error_code()) == (403, "PERMISSION_DENIED"), right.body
         assert {(answer.status, answer.body) for answer in wrong} == {(right.status, right.body)}
 

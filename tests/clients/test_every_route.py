@@ -18,6 +18,8 @@ MODEL = "fraud_xgboost_auc_dev"
 HELD = ("/assistant/", "/jobs", "/demo/", "/invoke", "/gateway", "/webhooks", "prompt-optimization")
 # Sekisho answers these itself: MLflow cannot know who the caller is, and reads this GET's query from a body.
 ANSWERED_HERE = ("/users/current", "GET /graphql")
+# Databricks' registry, which MLflow does not have: its own suite asks an admin's questions.
+NOT_MLFLOWS = ("/comments/", "/mlflow/databricks/", "/registered-models/list", "/registry-webhooks/", "/transition-requests/", "/permissions/registered-models/")
 OWN_REFUSALS = {"UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"}
 
 
@@ -97,6 +99,8 @@ def test_an_admin_reaches_mlflow(watched: WatchedGate, rows: list[Row], place: P
     token = watched.sekisho.token("root@company.com", "admin")
     wrong: list[str] = []
     for row in sorted(rows, key=lambda row: row.method == "DELETE" or "delete" in row.path):
+        if any(part in row.path for part in NOT_MLFLOWS):
+            continue
         request = sample(row.method, row.path, place)
         watched.wire.take()
         watched.wire.hold(any(word in row.path for word in HELD))

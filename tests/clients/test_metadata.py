@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mlflow import MlflowClient
-from ruled import API, GOOD, Ruled, refused, ruled, until
+from ruled import API, GOOD, OPEN_STAGES, Ruled, refused, ruled, until
 
 MODEL = "recommendation_xgboost_auc_dev"
 AT = '\nat = "transition"'
@@ -17,21 +17,21 @@ AT = '\nat = "transition"'
 @pytest.fixture(scope="module")
 def house() -> Iterator[Ruled]:
     """As shipped: whole before it leaves Development."""
-    with ruled() as opened:
+    with ruled(stages=OPEN_STAGES) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def strict(house: Ruled) -> Iterator[Ruled]:
     """The same MLflow, behind one that asks for everything in the create call."""
-    with ruled(behind=house.mlflow, edits={AT: '\nat = "create"'}) as opened:
+    with ruled(behind=house.mlflow, edits={AT: '\nat = "create"'}, stages=OPEN_STAGES) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def lax(house: Ruled) -> Iterator[Ruled]:
     """The same MLflow, behind one that only tells."""
-    with ruled(behind=house.mlflow, edits={AT: '\nat = "warn"'}) as opened:
+    with ruled(behind=house.mlflow, edits={AT: '\nat = "warn"'}, stages=OPEN_STAGES) as opened:
         yield opened
 
 
@@ -120,7 +120,7 @@ def test_taking_out_of_service_and_rolling_back_are_never_held_up(house: Ruled) 
     house.stage(MODEL, version, "Production")
     with house.acting(admin) as client:
         move(client, version, "Production")
-        for stage in ("Staging", "Archived", "None", "Archived"):
+        for stage in ("Staging", "Archived", "Deprecated", "Archived"):
             move(client, version, stage)
         for stage in ("Staging", "Production", "staging", "PRODUCTION"):
             assert "is missing" in refused(move, client, version, stage)
@@ -165,7 +165,7 @@ def test_prompts_are_not_asked(house: Ruled, strict: Ruled) -> None:
     assert house.ask(house.token(), "POST", f"{API}model-versions/transition-stage", into).status == 200
     house.stage("poem", "1", "None")
     asked = {"say it.\nprompts = false": "say it.\nprompts = true"}
-    with ruled(behind=house.mlflow, edits=asked) as all_asked:
+    with ruled(behind=house.mlflow, edits=asked, stages=OPEN_STAGES) as all_asked:
         answer = all_asked.ask(all_asked.token(), "POST", f"{API}model-versions/transition-stage", into)
     assert answer.status == 400 and b"model_purpose: is missing" in answer.body
 
@@ -192,7 +192,7 @@ def test_no_version_in_staging_is_ever_without_its_tags(house: Ruled) -> None:
 def test_modes(house: Ruled) -> None:
     """`warn` refuses nothing and tells; `off` does neither."""
     for mode, told in (("warn", 3), ("off", 0)):
-        with ruled(mode, behind=house.mlflow) as loose, loose.acting(loose.token()) as client:
+        with ruled(mode, behind=house.mlflow, stages=OPEN_STAGES) as loose, loose.acting(loose.token()) as client:
             client.create_registered_model(f"free {mode}")
             version = client.create_model_version(f"free {mode}", f"models:/{MODEL}/1").version
             client.transition_model_version_stage(f"free {mode}", version, "Staging")

@@ -22,10 +22,12 @@ from harness.mlflow_server import MlflowServer
 from harness.postgres import Postgres, name_of
 from harness.process import StartFailed
 from harness.rest import send
-from harness.sekisho import Sekisho, binary, run_command
+from harness.sekisho import ROOT, Sekisho, binary, run_command
 
 CREATE = "/api/2.0/mlflow/registered-models/create"
 SEARCH = "/api/2.0/mlflow/registered-models/search"
+
+NEWEST = len(list((ROOT / "src/store/schema").glob("*.sql")))
 
 NEWER = (
     "INSERT INTO sekisho_schema (version, description, success, checksum, execution_time) "
@@ -90,7 +92,7 @@ def test_a_killed_postgresql_takes_nothing_down_and_comes_back(mlflow: MlflowSer
             assert name.encode() in send(sekisho.url, "GET", f"{SEARCH}?max_results=100", token).body
             assert time.monotonic() - began < 2
 
-        assert server.query("SELECT max(version) FROM sekisho_schema", name_of(url)) == "1"
+        assert server.query("SELECT max(version) FROM sekisho_schema", name_of(url)) == str(NEWEST)
         assert readyz(sekisho) == (200, {"ready": True, "waiting_for": [], "notes": []})
         for turn in range(2):
             serves(f"there-{turn}")
@@ -146,7 +148,7 @@ def test_a_newer_schema_stops_the_start_with_a_sentence(mlflow: MlflowServer, se
         with pytest.raises(StartFailed) as failed, on(mlflow, address):
             pass
         assert "ended with 2" in str(failed.value)
-        assert "schema has version 999, and this sekisho knows versions up to 1" in str(failed.value)
+        assert f"schema has version 999, and this sekisho knows versions up to {NEWEST}" in str(failed.value)
 
 
 def test_two_that_start_at_once_on_an_empty_postgresql_both_come_up(mlflow: MlflowServer, server: Postgres) -> None:
@@ -161,7 +163,7 @@ def test_two_that_start_at_once_on_an_empty_postgresql_both_come_up(mlflow: Mlfl
     try:
         for sekisho in both:
             assert readyz(sekisho) == (200, {"ready": True, "waiting_for": [], "notes": []})
-        assert server.query("SELECT count(*) FROM sekisho_schema", name_of(url)) == "1"
+        assert server.query("SELECT count(*) FROM sekisho_schema", name_of(url)) == str(NEWEST)
     finally:
         for sekisho in both:
             sekisho.__exit__(None, None, None)

@@ -214,7 +214,8 @@ def content_types() -> Iterator[Form]:
     yield Form("type: two", post(body, b"Content-Type: text/plain", JSON_TYPE), post(body))
     delete = API + b"/registered-models/delete-tag"
     fields_of = b'{"name":"mine","key":"password"}'
-    yield Form("delete: fields in the query", request(b"DELETE", delete + b"?name=mine&key=nothing"))
+    in_body = request(b"DELETE", delete, b'{"name":"mine","key":"nothing"}', JSON_TYPE)
+    yield Form("delete: fields in the query", request(b"DELETE", delete + b"?name=mine&key=nothing"), in_body)
     yield Form("delete: victim in the query", request(b"DELETE", delete + b"?name=victim&key=password", fields_of, JSON_TYPE))
     yield Form("delete: body without a type", request(b"DELETE", delete, b'{"name":"mine","key":"password"}'))
     yield Form("delete: no body", request(b"DELETE", delete))

@@ -1,12 +1,14 @@
 """A relay that stands between sekisho and MLflow and writes down every request that passes.
 
 On hold it passes nothing on and answers `{}` itself, for requests that no test should let a real server carry out.
+A `Stop` has one request wait in it, before MLflow hears of it or before sekisho hears of the answer.
 """
 
 from __future__ import annotations
 
 import http.client
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -27,6 +29,42 @@ class Seen:
     def is_probe(self) -> bool:
         """Whether sekisho only asks by itself if MLflow is there; what belongs to somebody's request carries more."""
         return self.target == "/health" and {name.lower() for name, _ in self.headers} == {"host"}
+
+
+class Stop:
+    """Where one request waits: the `nth` that fits."""
+
+    def __init__(self, fits: Callable[[Seen], bool], nth: int = 1, *, answered: bool = False) -> None:
+        self.answered = answered
+        self._fits = fits
+        self._left = nth
+        self._counts = threading.Lock()
+        self._reached = threading.Event()
+        self._released = threading.Event()
+        self._lost = False
+
+    def meets(self, seen: Seen) -> bool:
+        """Whether it is this one."""
+        if not self._fits(seen):
+            return False
+        with self._counts:
+            self._left -= 1
+            return self._left == 0
+
+    def wait(self) -> bool:
+        """The request waits here; whether it goes on."""
+        self._reached.set()
+        self._released.wait(60)
+        return not self._lost
+
+    def reach(self) -> None:
+        """Returns once it waits."""
+        assert self._reached.wait(30), "no such request came"
+
+    def release(self, *, lost: bool = False) -> None:
+        """Lets it go on, or never."""
+        self._lost = lost
+        self._released.set()
 
 
 class Recorder:
@@ -56,6 +94,10 @@ class Recorder:
         """Whether requests with this in their target are answered 503, as by a server that is going down."""
         self._server.refused = part
 
+    def stop(self, stop: Stop | None) -> None:
+        """Has one request wait."""
+        self._server.stop = stop
+
     def take(self) -> list[Seen]:
         """What was seen since the last call."""
         taken = list(self.seen)
@@ -70,6 +112,7 @@ class _Relay(ThreadingHTTPServer):
     seen: list[Seen]
     held = False
     refused: str | None = None
+    stop: Stop | None = None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,11 +130,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.refused and self.server.refused in self.path:
             self._answer_empty(503)
             return
+        stop = self.server.stop
+        waits = stop is not None and stop.meets(seen)
+        if waits and not stop.answered and not stop.wait():
+            self.close_connection = True
+            return
         place = urlsplit(self.server.upstream)
         onward = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
         try:
             self._send_on(onward, body)
-            self._answer(onward.getresponse())
+            answer = onward.getresponse()
+            if not (waits and stop.answered) or stop.wait():
+                self._answer(answer)
         finally:
             onward.close()
             self.close_connection = True

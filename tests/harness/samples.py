@@ -215,10 +215,36 @@ def other(method: str, path: str, at: Place) -> tuple[dict[str, str], object, di
         return {"artifact_file_path": "MLmodel"}, None, {}
     if end == "get-history-bulk":
         return {"run_id": at.run, "metric_key": "auc"}, None, {}
+    if path.startswith("/api/2.0/mlflow/registry-webhooks/") or path.startswith("/api/2.0/permissions/"):
+        return ({}, None, {}) if method in ("GET", "DELETE") else ({}, {}, {})
+    fields = databricks(path, at)
+    if fields is not None:
+        in_query = method in ("GET", "DELETE")
+        return (fields, None, {}) if in_query else ({}, fields, {})
     if end == "gateway-proxy":
         where = "api/2.0/endpoints/"
         return ({"gateway_path": where}, None, {}) if method == "GET" else ({}, {"gateway_path": where}, {})
     return None
+
+
+def databricks(path: str, at: Place) -> dict[str, object] | None:
+    """The parameters of a call of Databricks' registry that MLflow lacks."""
+    version = {"name": at.model, "version": "1"}
+    stage = version | {"stage": "Staging"}
+    calls: dict[str, dict[str, object]] = {
+        "comments/create": version | {"comment": "c"},
+        "comments/update": {"id": "0" * 32, "comment": "c"},
+        "comments/delete": {"id": "0" * 32},
+        "databricks/model-versions/transition-stage": stage | {"archive_existing_versions": False},
+        "databricks/registered-models/get": {"name": at.model},
+        "registered-models/list": {"max_results": "5"},
+        "transition-requests/approve": stage | {"archive_existing_versions": False},
+        "transition-requests/create": stage,
+        "transition-requests/delete": stage | {"creator": "ann@company.com"},
+        "transition-requests/list": version,
+        "transition-requests/reject": stage,
+    }
+    return calls.get(path.removeprefix("/api/2.0/mlflow/"))
 
 
 def graphql(at: Place) -> dict[str, object]:

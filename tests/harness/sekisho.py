@@ -123,6 +123,11 @@ class Sekisho:
             self._child.stop(grace=35)
         self._start()
 
+    def kill(self) -> None:
+        """Ends the process in the middle of whatever it does; `restart` starts another one."""
+        if self._child is not None:
+            self._child.kill()
+
     def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         if self._child is not None:
             self._child.stop(grace=35)

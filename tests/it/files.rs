@@ -1,6 +1,9 @@
 //! Files belong to the model that was registered from them, by whatever address they are asked for, and whatever happens
 //! to the registry in between.
 
+mod frozen;
+
+use sekisho::govern::Mode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -20,6 +23,7 @@ struct Version {
     source: String,
     /// Also when it was last updated.
     created: usize,
+    stage: &'static str,
 }
 
 /// An MLflow with runs (any id but `gone`), the logged models `m-v` and `m-i` of the runs `v` and `i`, and these versions.
@@ -31,7 +35,7 @@ impl Registry {
         self.change(|versions| {
             let created = versions.iter().map(|version| version.created).max().unwrap_or(0) + 1;
             let (model, run, source) = (model.to_owned(), run.to_owned(), source.to_owned());
-            versions.push(Version { model, number, run, source, created });
+            versions.push(Version { model, number, run, source, created, stage: "None" });
         });
     }
 
@@ -59,9 +63,13 @@ impl Registry {
                 Some(run) => Answer::ok(&json!({"run": {"info": {"experiment_id": "1",
                     "artifact_uri": format!("mlflow-artifacts:/1/{run}/artifacts")}}})),
             },
-            "runs/search" => Answer::ok(&json!({"runs": [{"info": {"run_id": "v",
-                "artifact_uri": "mlflow-artifacts:/1/v/artifacts"}}]})),
-            "logged-models/search" => Answer::ok(&json!({"models": [{"info": {"model_id": "m-i"}}]})),
+            "runs/search" => {
+                let info = |run| json!({"info": {"run_id": run, "artifact_uri": format!("mlflow-artifacts:/1/{run}/artifacts")}});
+                Answer::ok(&json!({"runs": [info("v"), info("i")]}))
+            }
+            "logged-models/search" => Answer::ok(
+                &json!({"models": [{"info": {"model_id": "m-i", "name": "model", "source_run_id": "i"}}]}),
+            ),
             "logged-models/m-v" => logged("v"),
             "logged-models/m-i" => logged("i"),
             "model-versions/search" if pair("filter").is_some() => Answer::ok(&json!({})),
@@ -76,6 +84,11 @@ impl Registry {
                 Some(version) => Answer::ok(&json!({"model_version": row(version)})),
                 None => Answer::missing(),
             },
+            "registered-models/get" => {
+                let of_it = versions.iter().filter(|version| Some(&version.model) == pair("name").as_ref());
+                let rows: Vec<Value> = of_it.map(row).collect();
+                Answer::ok(&json!({"registered_model": {"creation_timestamp": 1, "latest_versions": rows}}))
+            }
             "model-versions/get-download-uri" => match named() {
                 Some(_) => Answer::ok(&json!({"artifact_uri": "mlflow-artifacts:/1/lost/artifacts/model"})),
                 None => Answer::missing(),
@@ -87,7 +100,8 @@ impl Registry {
 
 fn row(version: &Version) -> Value {
     json!({"name": version.model, "version": version.number.to_string(), "source": version.source,
-        "run_id": version.run, "creation_timestamp": version.created, "last_updated_timestamp": version.created})
+        "run_id": version.run, "creation_timestamp": version.created, "last_updated_timestamp": version.created,
+        "current_stage": version.stage})
 }
 
 fn logged(run: &str) -> Answer {
@@ -101,6 +115,11 @@ fn vic() -> Who {
 }
 
 async fn house() -> (Proxy, Registry) {
+    house_of(Mode::Off).await
+}
+
+/// The same with house rules as `mode` has them; every name is right.
+async fn house_of(mode: Mode) -> (Proxy, Registry) {
     let registry = Registry::default();
     registry.add("victim", 1, "v", "runs:/v/model");
     registry.add("iris", 1, "i", "runs:/i/model");
@@ -110,7 +129,11 @@ async fn house() -> (Proxy, Registry) {
     registry.add("victim", 3, "w", "models:/wine/1");
     registry.add("wine", 2, "", "mlflow-artifacts:/odd/place");
     registry.add("victim", 4, "", "models:/deleted/1");
-    let proxy = Proxy::start().await;
+    let proxy = Proxy::with(|settings| {
+        settings.rules = mode;
+        std::fs::write(settings.policies_dir.join("rules.toml"), "").expect("rules");
+    })
+    .await;
     let world = registry.clone();
     proxy.stub.answers(move |heard| world.answer(heard));
     (proxy, registry)

@@ -30,6 +30,7 @@ mod refusals;
 mod registry;
 mod rules;
 mod secured;
+mod shown;
 mod smuggling;
 mod sources;
 mod stages;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +17,10 @@ use sekisho::clock::Clock;
 use sekisho::drain::Drained;
 use sekisho::govern::Mode;
 use sekisho::listen::{self, Ceilings};
+use sekisho::pipeline::Gate;
 use sekisho::route::cross_site::Origins;
 use sekisho::secret::Secret;
+use sekisho::stages::Stages;
 use sekisho::{limit, store, upstream};
 use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
@@ -33,6 +36,10 @@ use crate::stub::Stub;
 
 /// Longer than anything here should take.
 const SOON: Duration = Duration::from_secs(20);
+
+/// The files of a folder of policies.
+const POLICIES: [&str; 6] =
+    ["model.conf", "policy.csv", "decisions.tsv", "rules.toml", "stages.toml", "metadata.schema.json"];
 
 /// When everything happens, in seconds since 1970; tests move it themselves.
 pub(crate) const NOW: i64 = 1_790_000_000;
@@ -111,7 +118,9 @@ pub(crate) struct Proxy {
     pub(crate) admin: SocketAddr,
     pub(crate) stub: Stub,
     pub(crate) clock: Clock,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) reload: mpsc::Sender<()>,
+    pub(crate) stages: Arc<Stages>,
     lines: watch::Receiver<Vec<Line>>,
     stop: oneshot::Sender<()>,
     running: JoinSet<Drained>,
@@ -137,7 +146,7 @@ impl Proxy {
         let folder = tempfile::tempdir().expect("a folder");
         let policies = folder.path().join("policies");
         std::fs::create_dir(&policies).expect("a folder");
-        for name in ["model.conf", "policy.csv", "decisions.tsv", "rules.toml", "metadata.schema.json"] {
+        for name in POLICIES {
             std::fs::copy(shipped(name), policies.join(name)).expect("a copy");
         }
         let state = format!("sqlite://{}", folder.path().join("sekisho.db").display());
@@ -147,7 +156,8 @@ impl Proxy {
         let written = lines_with(&settings.policies_dir, rows);
         std::fs::write(settings.policies_dir.join("policy.csv"), written).expect("policies");
         let bound = app::build(settings, clock.clone()).await.expect("a proxy");
-        let (address, admin) = (bound.address(), bound.admin_address());
+        let stages = bound.stages();
+        let (address, admin, gate) = (bound.address(), bound.admin_address(), bound.gate());
         let (stop, stopped) = oneshot::channel::<()>();
         let (reload, reloads) = mpsc::channel(1);
         let (paper, lines) = watch::channel(Vec::new());
@@ -156,7 +166,7 @@ impl Proxy {
             let _told_or_dropped = stopped.await;
         };
         running.spawn(bound.until(stopped, reloads, Paper(paper)));
-        Self { address, admin, stub, clock, reload, lines, stop, running, folder }
+        Self { address, admin, stub, clock, gate, reload, stages, lines, stop, running, folder }
     }
 
     pub(crate) fn policies(&self) -> PathBuf {

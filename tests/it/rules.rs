@@ -15,7 +15,6 @@ const API: &str = "/api/2.0/mlflow/";
 /// What MLflow has.
 #[derive(Default)]
 struct Kept {
-    stage: &'static str,
     tags: Vec<(&'static str, &'static str)>,
     models: Vec<String>,
 }
@@ -47,7 +46,7 @@ impl Scene {
             std::fs::write(settings.policies_dir.join("rules.toml"), "").expect("rules");
         })
         .await;
-        let kept = Arc::new(Mutex::new(Kept { stage: "None", tags: WHOLE.to_vec(), models: Vec::new() }));
+        let kept = Arc::new(Mutex::new(Kept { tags: WHOLE.to_vec(), models: Vec::new() }));
         let gate = Arc::new(Semaphore::new(0));
         let scene = Self { proxy, kept, gate };
         let (kept, gate) = (Arc::clone(&scene.kept), Arc::clone(&scene.gate));
@@ -106,7 +105,7 @@ impl Scene {
 fn shown(kept: &Kept, heard: &Heard) -> Answer {
     let version = || -> Value {
         let tags = kept.tags.iter().map(|(key, value)| json!({"key": key, "value": value}));
-        json!({"name": "iris", "version": "1", "current_stage": kept.stage, "source": "s3://x", "tags": tags.collect::<Vec<_>>()})
+        json!({"name": "iris", "version": "1", "current_stage": "None", "source": "s3://x", "tags": tags.collect::<Vec<_>>()})
     };
     let model = |name: &String| json!({"name": name, "last_updated_timestamp": 1});
     if heard.target.contains("/model-versions/get?") {
@@ -121,36 +120,8 @@ fn shown(kept: &Kept, heard: &Heard) -> Answer {
     }
 }
 
-fn transition() -> Ask {
-    let body = json!({"name": "iris", "version": "1", "stage": "Staging"});
-    Ask::post(format!("{API}model-versions/transition-stage"), body.to_string()).by(&root())
-}
-
-fn without_purpose() -> Ask {
-    let body = json!({"name": "iris", "version": "1", "key": "model_purpose"});
-    Ask::new("DELETE", format!("{API}model-versions/delete-tag")).json(body.to_string()).by(&root())
-}
-
 fn create(name: &str) -> Ask {
     Ask::post(format!("{API}registered-models/create"), json!({"name": name}).to_string()).by(&root())
-}
-
-#[tokio::test]
-async fn a_tag_goes_before_the_transition_or_not_at_all() {
-    let scene = Scene::open().await;
-    let (moved, lost) = scene.both(transition(), without_purpose(), |kept| kept.stage = "Staging").await;
-    assert_eq!((moved.status, lost.summary().as_str()), (200, "400 INVALID_PARAMETER_VALUE"));
-    assert_eq!(scene.made(), [format!("POST {API}model-versions/transition-stage")]);
-}
-
-#[tokio::test]
-async fn a_transition_sees_the_tag_that_is_being_lost() {
-    let scene = Scene::open().await;
-    let gone = |kept: &mut Kept| kept.tags.retain(|(key, _)| *key != "model_purpose");
-    let (lost, moved) = scene.both(without_purpose(), transition(), gone).await;
-    assert_eq!((lost.status, moved.summary().as_str()), (200, "400 INVALID_PARAMETER_VALUE"));
-    assert!(moved.text().contains("model_purpose: is missing"), "{}", moved.text());
-    assert_eq!(scene.made(), [format!("DELETE {API}model-versions/delete-tag")]);
 }
 
 #[tokio::test]

@@ -341,8 +341,10 @@ fn the_version_is_of_the_bytes_of_exactly_these_files() {
     let mut sources = sources("a", "b");
     sources.rules = b"\n".into();
     let with_rules = sources.version();
+    sources.stages = b"final = []".into();
+    let with_stages = sources.version();
     sources.schema = b"{ }".into();
-    assert!(with_rules.as_str() != first && sources.version() != with_rules);
+    assert!(with_rules.as_str() != first && with_stages != with_rules && sources.version() != with_stages);
 }
 
 #[test]

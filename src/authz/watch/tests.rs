@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::authz::{PolicyReader, engine, in_force};
+use crate::stage::Stage;
 
 struct Watched {
     folder: TempDir,
@@ -27,6 +28,7 @@ fn fill(dir: &Path, rows: &str) {
     fs::write(dir.join("policy.csv"), rows).unwrap();
     fs::write(dir.join("decisions.tsv"), "role:r\tmetadata_read\tmodel:x\tallow\n").unwrap();
     fs::write(dir.join("rules.toml"), "").unwrap();
+    fs::write(dir.join("stages.toml"), "transitions = []\n").unwrap();
     fs::write(dir.join("metadata.schema.json"), "{}").unwrap();
 }
 
@@ -108,6 +110,33 @@ async fn rules_are_taken_with_the_rest_or_not_at_all() {
     assert_eq!(watched.next().await, 2);
     assert!(allows(&watched, "iris"));
     fs::remove_file(watched.dir().join("metadata.schema.json")).unwrap();
+    assert!(watched.complaint().await.starts_with("cannot be read: "));
+}
+
+#[tokio::test]
+async fn rules_on_stages_are_taken_if_the_rows_can_satisfy_them() {
+    let mut watched = Watched::plain();
+    let write =
+        |watched: &Watched, name: &str, text: &str| fs::write(watched.dir().join(name), text).unwrap();
+    let open = |watched: &Watched| {
+        watched.reader.current().rules().stages.rule(Stage::Development, Stage::Staging).is_some()
+    };
+    let rule = "final = ['Staging']\nunused = ['Integration_Test', 'Performance_Test', 'User_Acceptance_Test', 'Canary', \
+                'Production', 'Shadow', 'Archived', 'Deprecated']\n[[transitions]]\nfrom = 'Development'\nto = 'Staging'\n\
+                required_approvals = 0\n";
+    write(&watched, "stages.toml", rule);
+    assert!(watched.complaint().await.starts_with("from Development to Staging: nobody may ask for it: "));
+    assert!(!open(&watched));
+    write(&watched, "policy.csv", &format!("{ROWS}p, role:r, model:*, stage_transition, allow\n"));
+    assert_eq!(watched.next().await, 2);
+    assert!(open(&watched) && watched.standing.mistakes().is_none());
+    write(&watched, "stages.toml", "");
+    assert!(watched.complaint().await.starts_with("there is no `[[transitions]]`"));
+    assert!(open(&watched), "a file cut short closes nothing and opens nothing");
+    write(&watched, "stages.toml", "transitions = []");
+    watched.next().await;
+    assert!(!open(&watched));
+    fs::remove_file(watched.dir().join("stages.toml")).unwrap();
     assert!(watched.complaint().await.starts_with("cannot be read: "));
 }
 

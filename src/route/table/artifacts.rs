@@ -2,6 +2,53 @@
 
 use super::words::*;
 
+/// What is done to files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deed {
+    /// Their bytes are read.
+    Read,
+    /// A folder's names and sizes are read.
+    List,
+    /// They are written.
+    Write,
+    /// They are deleted, whole folders too.
+    Delete,
+    /// The experiment, run or logged model that they lie in is deleted: the files stay, and are not found any more.
+    Retire,
+    /// The run that they lie in is brought back. Who may is decided elsewhere; files that are closed stay where they are.
+    Restore,
+}
+
+impl Deed {
+    /// Whether the files are others after it, or elsewhere.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        !matches!(self, Self::Read | Self::List)
+    }
+}
+
+/// Where the address of files is read. A field that is left out is an empty path: all files there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// The artifact path in a field.
+    Store(&'static str),
+    /// The folder in the first field, and the last segment of the path in the second (`artifact_router.py`
+    /// `_get_multipart_artifact_path` and its kin).
+    Part(&'static str, &'static str),
+    /// The path in a field, among the files of the run in `run_id` or `run_uuid`.
+    Run(&'static str),
+    /// The path in a field, among the files of the logged model in `model_id`.
+    LoggedModel(&'static str),
+    /// The path in a field, among the files of the logged model or run that is named.
+    Either(&'static str),
+    /// All files of the run.
+    WholeRun,
+    /// All files of the logged model.
+    WholeModel,
+    /// All files of all runs and logged models of the experiment in a field.
+    Experiment(&'static str),
+}
+
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
     row(GET, Artifacts2, "artifacts", Message("artifacts.ListArtifacts"), &[files(TrackingRead, Where::Store("path"), Deed::List)], Read),

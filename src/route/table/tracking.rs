@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Row] = &[
     row(POST, V2, "runs/log-model", Message("LogModel"), &[on(TrackingWrite, Run)], Write),
     row(POST, V2, "runs/log-parameter", Message("LogParam"), &[on(TrackingWrite, Run)], Write),
     row(POST, V2, "runs/outputs", Message("LogOutputs"), &[on(TrackingWrite, Run), on(TrackingWrite, LoggedModelsIn("models", "model_id"))], Write),
-    row(POST, V2, "runs/restore", Message("RestoreRun"), &[on(TrackingWrite, Run)], Write),
+    row(POST, V2, "runs/restore", Message("RestoreRun"), &[on(TrackingWrite, Run), files(TrackingWrite, Where::WholeRun, Deed::Restore)], Write),
     row(POST, V2, "runs/search", Message("SearchRuns"), &[on(TrackingRead, Experiments("experiment_ids"))], Read).answers(Answer::Mentions),
     row(POST, V2, "runs/set-tag", Message("SetTag"), &[on(TrackingWrite, Run)], Write),
     row(POST, V2, "runs/update", Message("UpdateRun"), &[on(TrackingWrite, Run)], Write).answers(Answer::Mentions),

@@ -23,7 +23,7 @@ pub fn skeleton(name: &str) -> String {
 }
 
 /// Whether a character leaves no mark: controls, format characters, fillers.
-pub(super) fn is_unseen(letter: char) -> bool {
+pub(in crate::rules) fn is_unseen(letter: char) -> bool {
     matches!(letter, '\u{fff9}'..='\u{fffb}' | '\u{2800}')
         || letter.is_control()
         || confusable(letter).is_empty()

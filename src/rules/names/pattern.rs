@@ -8,7 +8,8 @@ use super::look::{is_unseen, skeleton};
 use super::words::Vocabulary;
 use super::{Names, shown, twice};
 use crate::mistake::Mistake;
-use crate::rules::written::{Said, Written, nearest};
+use crate::rules::reading::{Said, nearest};
+use crate::rules::written::Written;
 
 /// What MLflow's tables keep of a name.
 pub(super) const LONGEST_NAME: usize = 256;

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::rules::Rules;
+use crate::rules::tests::NO_STAGES;
 
 fn names(toml: &str) -> Result<Names, String> {
-    let rules = Rules::parse(Path::new("r"), toml.as_bytes(), Path::new("s"), b"{}");
+    let rules = Rules::parse(Path::new(""), toml.as_bytes(), NO_STAGES, b"{}");
     rules.map(|rules| rules.names).map_err(|mistakes| mistakes[0].what().to_owned())
 }
 

@@ -108,6 +108,7 @@ thread_local! {
         std::fs::write(folder.path().join("model.conf"), model).expect("a file");
         std::fs::write(folder.path().join("decisions.tsv"), "").expect("a file");
         std::fs::write(folder.path().join("rules.toml"), "").expect("a file");
+        std::fs::write(folder.path().join("stages.toml"), "transitions = []\n").expect("a file");
         std::fs::write(folder.path().join("metadata.schema.json"), "{}").expect("a file");
         folder
     };

@@ -14,14 +14,14 @@ pub use callers::{claims, credential, token};
 pub use digests::{dependencies, file_list};
 pub use files::{config, coverage, policy};
 pub use house::{metadata, question};
-pub use houses::{name, rules};
+pub use houses::{name, rules, stages};
 pub use requests::{artifact_path, filter, graphql, json, message, page_token, path, query, source};
 
 /// One function: what must hold of some bytes.
 pub type Check = fn(&[u8]);
 
 /// Every function by the name of its fuzz target and its folder of seeds.
-pub const TARGETS: [(&str, Check); 21] = [
+pub const TARGETS: [(&str, Check); 22] = [
     ("path", path),
     ("query", query),
     ("json", json),
@@ -43,4 +43,5 @@ pub const TARGETS: [(&str, Check); 21] = [
     ("question", question),
     ("name", name),
     ("rules", rules),
+    ("stages", stages),
 ];

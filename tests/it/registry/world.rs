@@ -10,6 +10,7 @@ use sekisho::registry::{BadQuestion, Page, Question, Registry, SearchError};
 use sekisho::route::message::Message;
 use sekisho::route::schema::Schema;
 use sekisho::route::target::Query;
+use sekisho::stages::Stages;
 use sekisho::upstream::{Settings, Upstream};
 use serde_json::{Value, json};
 
@@ -45,6 +46,7 @@ pub(super) fn version(name: &str, number: u64, tags: &[(&str, &str)]) -> Value {
 pub(super) struct Memory {
     pub(super) stub: Stub,
     pub(super) registry: Registry,
+    pub(super) stages: Stages,
     facts: Facts,
     mlflow: Upstream,
     world: Arc<Mutex<World>>,
@@ -55,7 +57,8 @@ impl Memory {
         let stub = Stub::on_tcp().await;
         let world = Arc::new(Mutex::new(world));
         let mlflow = Upstream::new(Settings::at(stub.address())).expect("an address");
-        let memory = Self { stub, registry: Registry::default(), facts: Facts::new(None), mlflow, world };
+        let (registry, stages) = (Registry::default(), Stages::default());
+        let memory = Self { stub, registry, stages, facts: Facts::new(None), mlflow, world };
         memory.answers(|_, answer| answer);
         memory
     }
@@ -80,7 +83,7 @@ impl Memory {
         seen: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Page, SearchError> {
         let question = question(asked)?;
-        self.registry.search(&self.facts, &self.mlflow, &question, user, seen).await
+        self.registry.search(&self.facts, &self.mlflow, &question, user, (seen, &self.stages)).await
     }
 
     /// `model/version` of all that everybody sees of an answer's first page.

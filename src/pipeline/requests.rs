@@ -1,0 +1,312 @@
+//! Requests for transitions, and what is said to them: who asks, who approves, who rejects.
+
+use serde_json::{Value, json};
+
+use crate::authz::Permit;
+use crate::govern::{Broken, Mode};
+use crate::operation::{Demand, Object, Permission};
+use crate::reject::Rejection;
+use crate::route::Misread;
+use crate::rules::transitions::folded;
+use crate::stage::Stage;
+use crate::store::{Approving, Asking, Closing, NewApproval, NewRequest, Request, RequestState};
+
+use super::Gate;
+use super::promote::{Candidate, Cause, Wish, person};
+use super::rules::Warned;
+
+/// What somebody asks for.
+pub(super) struct Ask<'a> {
+    /// The model's name.
+    pub model: &'a str,
+    /// The version's number.
+    pub version: u64,
+    /// Where it is to go.
+    pub to: Stage,
+    /// What they say.
+    pub comment: &'a str,
+    /// Whether the rules of stages are to be broken.
+    pub break_glass: bool,
+}
+
+/// What came of an approval.
+pub(super) struct Approved {
+    /// The request, as it is now.
+    pub request: Request,
+    /// Why the transition is not made yet, if it is not.
+    pub lacks: Option<String>,
+}
+
+impl Gate {
+    /// Opens a request. The same person gets the one that they have already.
+    pub(super) async fn ask_for(
+        &self,
+        permit: &Permit,
+        ask: &Ask<'_>,
+        warned: &mut Warned,
+    ) -> Result<Request, Rejection> {
+        self.has_stages()?;
+        let candidate = self.candidate(ask.model, ask.version).await?;
+        let (from, to) = (candidate.stand.stage, ask.to);
+        let stage = |stage: Stage| Object::Stage(ask.model.into(), stage.as_str().into());
+        permit.also(&[from, to].map(|at| Demand::new(Permission::StageTransition, stage(at))))?;
+        if from == to {
+            return Err(Broken::Stage(format!("the version stands in {to} already")).into());
+        }
+        if !ask.break_glass {
+            is_worth_asking(permit, from, to)?;
+        }
+        let digest = match self.known_digest(&candidate).await? {
+            Some(digest) => digest,
+            None if ask.break_glass => String::new(),
+            None => return Err(Broken::Bytes("it has no files that could be read".to_owned()).into()),
+        };
+        let who = permit.principal();
+        let new = NewRequest {
+            id: candidate.id,
+            from,
+            to,
+            folded: folded(who.user.as_str()),
+            asker: person(who),
+            comment: ask.comment.to_owned(),
+            source: candidate.found.source,
+            digest,
+            break_glass: ask.break_glass.then(|| ask.comment.to_owned()),
+            asked: self.clock.now(),
+        };
+        if !ask.break_glass {
+            return self.kept(&new).await;
+        }
+        permit.also(&[Demand::new(Permission::Admin, Object::Server)])?;
+        if ask.comment.trim().is_empty() {
+            return Err(Misread::Missing("comment").into());
+        }
+        let request = self.kept(&new).await?;
+        let number = request.number;
+        let cause = Cause::BreakGlass(number, ask.comment.to_owned());
+        let wish = Wish { model: ask.model, version: ask.version, to, cause };
+        if let Err(rejection) = self.promote(permit, &wish, warned).await {
+            // What was begun is ended by itself, and its request with it.
+            if !matches!(rejection, Rejection::HalfWritten(_)) {
+                let comment = "the transition was not made".to_owned();
+                let closing = Closing { by: String::new(), comment, at: self.clock.now() };
+                self.store.close_request(number, RequestState::Void, &closing).await?;
+            }
+            return Err(rejection);
+        }
+        self.store.request(number).await?.ok_or(Rejection::NoRequest(number))
+    }
+
+    /// Where there are no house rules there are no stages but MLflow's.
+    fn has_stages(&self) -> Result<(), Broken> {
+        if self.rules == Mode::Off {
+            return Err(Broken::Stage("stages are MLflow's alone here (`rules.mode = \"off\"`)".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn kept(&self, new: &NewRequest) -> Result<Request, Rejection> {
+        match self.store.ask(new).await? {
+            Asking::Kept(request) | Asking::Already(request) => Ok(request),
+            Asking::Elsewhere(_) | Asking::Unknown => Err(Rejection::Overtaken),
+        }
+    }
+
+    /// A request that the caller may see: whose model is hidden from them is not there.
+    pub(super) async fn visible_request(&self, permit: &Permit, number: i64) -> Result<Request, Rejection> {
+        let request = self.store.request(number).await?;
+        let seen = |request: &Request| {
+            let model = Object::Model(request.asked.id.model.as_str().into());
+            permit.covers(Permission::MetadataRead, &model)
+        };
+        request.filter(seen).ok_or(Rejection::NoRequest(number))
+    }
+
+    /// Keeps an approval, and makes the transition if it was the last thing that was missing. Whoever approves twice has
+    /// approved once.
+    pub(super) async fn approve(
+        &self,
+        permit: &Permit,
+        request: Request,
+        comment: &str,
+        warned: &mut Warned,
+    ) -> Result<Approved, Rejection> {
+        let (number, to) = (request.number, request.asked.to);
+        self.has_stages()?;
+        self.may_decide(permit, &request)?;
+        let candidate = self.still_the_same(&request).await?;
+        let who = permit.principal();
+        let fold = folded(who.user.as_str());
+        if fold == request.asked.folded {
+            return Err(Broken::OwnRequest.into());
+        }
+        let approval = NewApproval {
+            approver: person(who),
+            folded: fold,
+            comment: comment.to_owned(),
+            source: candidate.found.source.clone(),
+            digest: request.asked.digest.clone(),
+            at: self.clock.now(),
+        };
+        match self.store.approve(number, &approval).await? {
+            Approving::Kept(_) | Approving::Twice => {}
+            Approving::Closed => return Err(closed(&request)),
+        }
+        if request.asked.break_glass.is_some() {
+            return self.owed(permit, &request).await;
+        }
+        let model = candidate.id.model.as_str();
+        let wish = Wish { model, version: candidate.id.version, to, cause: Cause::Approval(number) };
+        let lacks = match self.promote(permit, &wish, warned).await {
+            Ok(_) => None,
+            Err(Rejection::Broken(broken @ (Broken::Stage(_) | Broken::Metadata(_)))) => {
+                Some(broken.to_string())
+            }
+            Err(other) => return Err(other),
+        };
+        let request = self.store.request(number).await?.ok_or(Rejection::NoRequest(number))?;
+        Ok(Approved { request, lacks })
+    }
+
+    /// Approvals of what was done against the rules: how many are still owed.
+    async fn owed(&self, permit: &Permit, request: &Request) -> Result<Approved, Rejection> {
+        let number = request.number;
+        let (from, to) = (request.asked.from, request.asked.to);
+        let needed = permit.rules().stages.rule(from, to).map_or(1, |rule| rule.required_approvals.max(1));
+        let request = self.store.request(number).await?.ok_or(Rejection::NoRequest(number))?;
+        let missing = needed.saturating_sub(request.approvals.len());
+        let lacks = (missing > 0).then(|| format!("approvals that are still owed: {missing}"));
+        Ok(Approved { request, lacks })
+    }
+
+    /// Closes a request: somebody who may approve rejects it, who asked takes it back.
+    pub(super) async fn close(
+        &self,
+        permit: &Permit,
+        request: Request,
+        state: RequestState,
+        comment: &str,
+    ) -> Result<Request, Rejection> {
+        let who = permit.principal();
+        let own = folded(who.user.as_str()) == request.asked.folded;
+        let admin = permit.covers(Permission::Admin, &Object::Server);
+        match state {
+            RequestState::Withdrawn if !own && !admin => return Err(Broken::NotTheirRequest.into()),
+            RequestState::Withdrawn => {}
+            RequestState::Rejected | RequestState::Open | RequestState::Done | RequestState::Void => {
+                self.may_decide(permit, &request)?;
+            }
+        }
+        let by = who.user.as_str().to_owned();
+        let closing = Closing { by, comment: comment.to_owned(), at: self.clock.now() };
+        if !self.store.close_request(request.number, state, &closing).await? {
+            return Err(closed(&request));
+        }
+        let number = request.number;
+        self.store.request(number).await?.ok_or(Rejection::NoRequest(number))
+    }
+
+    fn may_decide(&self, permit: &Permit, request: &Request) -> Result<(), Rejection> {
+        let stage = Object::Stage(request.asked.id.model.as_str().into(), request.asked.to.as_str().into());
+        Ok(permit.also(&[Demand::new(Permission::StageApprove, stage)])?)
+    }
+
+    /// The version that a request is about, if it is still what it was when somebody asked. A request about other bytes, or
+    /// about a version that went elsewhere, is void for good.
+    async fn still_the_same(&self, request: &Request) -> Result<Candidate, Rejection> {
+        let asked = &request.asked;
+        let owed = asked.break_glass.is_some();
+        if request.state != RequestState::Open && !(owed && request.state == RequestState::Done) {
+            return Err(closed(request));
+        }
+        let found = match self.candidate(&asked.id.model, asked.id.version).await {
+            Err(Rejection::NoVersion(..)) => None,
+            found => Some(found?),
+        };
+        let same = |candidate: &Candidate| {
+            candidate.id == asked.id
+                && candidate.found.source == asked.source
+                && (owed || candidate.stand.stage == asked.from)
+        };
+        let why = match found.filter(same) {
+            None => "the version is not the one that it was when this was asked for",
+            Some(candidate) if owed => return Ok(candidate),
+            Some(candidate) => match self.known_digest(&candidate).await? {
+                Some(digest) if digest == asked.digest => return Ok(candidate),
+                _ => "the version's files are not those for which this was asked",
+            },
+        };
+        let closing = Closing { by: String::new(), comment: why.to_owned(), at: self.clock.now() };
+        self.store.close_request(request.number, RequestState::Void, &closing).await?;
+        Err(Broken::Stage(format!("request {} is void: {why}; ask again", request.number)).into())
+    }
+}
+
+/// Whether approvals would help.
+fn is_worth_asking(permit: &Permit, from: Stage, to: Stage) -> Result<(), Broken> {
+    let rules = &permit.rules().stages;
+    match rules.rule(from, to) {
+        None => Err(Broken::no_way(from, to, &rules.reachable(from))),
+        Some(rule) if rule.required_approvals == 0 => {
+            let what = format!("a transition from {from} to {to} takes no approval: make it");
+            Err(Broken::Stage(what))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn closed(request: &Request) -> Rejection {
+    Broken::Stage(format!("request {} is not open any more", request.number)).into()
+}
+
+/// A request as it is shown.
+pub(super) fn shown(request: &Request, lacks: Option<&str>) -> Value {
+    let asked = &request.asked;
+    let approvals: Vec<Value> = request
+        .approvals
+        .iter()
+        .map(|approval| {
+            let given = &approval.given;
+            json!({ "number": approval.number, "user": given.approver.user, "at": given.at.to_string(), "comment": given.comment })
+        })
+        .collect();
+    let mut said = json!({
+        "number": request.number,
+        "name": asked.id.model,
+        "version": asked.id.version.to_string(),
+        "from": asked.from.as_str(),
+        "to": asked.to.as_str(),
+        "state": state_word(request.state),
+        "asked_by": asked.asker.user,
+        "asked_at": asked.asked.to_string(),
+        "comment": asked.comment,
+        "digest": asked.digest,
+        "approvals": approvals,
+    });
+    let mut put = |key: &str, value: Value| {
+        if let Some(object) = said.as_object_mut() {
+            object.insert(key.to_owned(), value);
+        }
+    };
+    if let Some(reason) = &asked.break_glass {
+        put("break_glass", reason.clone().into());
+    }
+    if let Some(closing) = &request.closed {
+        put("closed", json!({ "by": closing.by, "comment": closing.comment, "at": closing.at.to_string() }));
+    }
+    if let Some(lacks) = lacks {
+        put("lacks", lacks.into());
+    }
+    said
+}
+
+/// The word for a request's state.
+pub(super) fn state_word(state: RequestState) -> &'static str {
+    match state {
+        RequestState::Open => "open",
+        RequestState::Done => "done",
+        RequestState::Rejected => "rejected",
+        RequestState::Withdrawn => "withdrawn",
+        RequestState::Void => "void",
+    }
+}

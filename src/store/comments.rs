@@ -1,0 +1,130 @@
+//! Comments on versions.
+
+use jiff::Timestamp;
+
+use super::columns::{Fields, keyed};
+use super::error::StoreError;
+use super::kept::Comment;
+use super::session::Row;
+use super::{Store, VersionId, WITHIN};
+
+macro_rules! comments {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, model, model_created, version, created, said_by, words, made, changed FROM sekisho_comments ",
+            $rest
+        )
+    };
+}
+
+const FIND: &str = comments!("WHERE id = $1");
+
+const OF_VERSION: &str =
+    comments!("WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 ORDER BY made, id");
+
+const ADD: &str =
+    "INSERT INTO sekisho_comments (model, model_created, version, created, id, said_by, words, made,
+    changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+const CHANGE: &str = "UPDATE sekisho_comments SET words = $3, changed = $4 WHERE id = $1 AND said_by = $2";
+
+const DELETE: &str = "DELETE FROM sekisho_comments WHERE id = $1 AND said_by = $2";
+
+impl Store {
+    /// Keeps a comment.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`]; or its id is not new.
+    pub async fn add_comment(&self, comment: &Comment) -> Result<(), StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.turn().await?;
+            let more = [
+                comment.id.as_str().into(),
+                comment.user.as_str().into(),
+                comment.text.as_str().into(),
+                comment.created.as_microsecond().into(),
+                comment.changed.as_microsecond().into(),
+            ];
+            let values = keyed(session.kind(), &comment.on, more)?;
+            session.run(ADD, &values).await?;
+            session.commit().await
+        })
+        .await
+    }
+
+    /// Changes a comment of this user; what it is now.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn change_comment(
+        &self,
+        id: &str,
+        user: &str,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<Option<Comment>, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.turn().await?;
+            let values = [id.into(), user.into(), text.into(), now.as_microsecond().into()];
+            if session.run(CHANGE, &values).await? == 0 {
+                return Ok(None);
+            }
+            let row = session.row(FIND, &[id.into()]).await?;
+            let comment = row.as_ref().map(read).transpose()?;
+            session.commit().await?;
+            Ok(comment)
+        })
+        .await
+    }
+
+    /// Deletes a comment of this user; whether there was one.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn delete_comment(&self, id: &str, user: &str) -> Result<bool, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.turn().await?;
+            let deleted = session.run(DELETE, &[id.into(), user.into()]).await?;
+            session.commit().await?;
+            Ok(deleted == 1)
+        })
+        .await
+    }
+
+    /// The comment with this id.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn comment(&self, id: &str) -> Result<Option<Comment>, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.read().await?;
+            session.row(FIND, &[id.into()]).await?.as_ref().map(read).transpose()
+        })
+        .await
+    }
+
+    /// All comments on a version, the earliest first.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn comments(&self, id: &VersionId) -> Result<Vec<Comment>, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.read().await?;
+            let values = keyed(session.kind(), id, [])?;
+            session.rows(OF_VERSION, &values).await?.iter().map(read).collect()
+        })
+        .await
+    }
+}
+
+fn read(row: &Row) -> Result<Comment, StoreError> {
+    let mut fields = Fields::of(row);
+    Ok(Comment {
+        id: fields.text()?,
+        on: fields.id()?,
+        user: fields.text()?,
+        text: fields.text()?,
+        created: fields.moment()?,
+        changed: fields.moment()?,
+    })
+}
