@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,7 +76,17 @@ def watched() -> Iterator[WatchedGate]:
         Recorder(server.url) as wire,
         Sekisho(wire.url, LOGS, settings=everything) as sekisho,
     ):
+        until_quiet(wire)
         yield WatchedGate(sekisho, server, wire)
+
+
+def until_quiet(wire: Recorder, seconds: float = 1.5) -> None:
+    """Waits until sekisho has read what it reads when it starts: what passes from then on is somebody's request."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < seconds:
+        if wire.take():
+            quiet_since = time.monotonic()
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import pytest
 from client_process import run_client
-from conftest import CACHE, Gate
+from conftest import CACHE, LOGS, Gate
+from harness.sekisho import Sekisho
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
@@ -186,6 +187,18 @@ def test_a_refused_transition_is_shown(manager: Page, gate: Gate) -> None:
     manager.wait_for("manager@company.com may not stage_transition")
     manager.keep("stage-refused")
     assert stages(gate) == before
+
+
+def test_the_rules_of_stages_are_told_by_the_page(seeded: dict[str, str], gate: Gate, programs: tuple[str, str]) -> None:
+    """Its control asks for MLflow's Staging, which is the house's: what the way there lacks is what the page shows."""
+    with Sekisho(gate.mlflow.url, LOGS, settings={"rules": {"mode": "enforce"}}) as strict:
+        token = strict.token("root@company.com", "admin")
+        for page in sign_in(Gate(strict, gate.mlflow), programs, token):
+            page.open(f"/models/{MODEL}/versions/1", MODEL, "Version 1", "Stage")
+            ask_for_staging(page)
+            page.wait_for("no rule leads from Development to Staging")
+            page.keep("stage-ruled")
+    assert stages(gate)[1] == "None"
 
 
 def test_the_files_of_a_run(admin: Page, seeded: dict[str, str]) -> None:

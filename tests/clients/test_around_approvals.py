@@ -138,6 +138,9 @@ def test_an_asker_who_lost_the_role_has_not_asked(house: House) -> None:
     answer = house.approve(house.dan, number)
     assert answer.status == 403 and HAL in answer.body.decode(), answer
     assert house.stage(version) == "Development" and house.way(version) == []
+    # It stands in nobody else's way.
+    assert "approv" in house.refused(house.ann, version, "Integration_Test")
+    assert house.asked(house.ann, version, "Integration_Test") != number
     house.put_rows(APPROVES, f"{APPROVES}\n{ASKS}")
     until(lambda: house.ask(hal, other, "Integration_Test").status == 200)
     assert house.approved(house.dan, number)["state"] == "done"

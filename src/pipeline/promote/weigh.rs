@@ -76,7 +76,13 @@ impl Gate {
         }
         let requests = self.requests_for(candidate, wish).await?;
         let mut nearest: Option<(Verdict, Option<Request>)> = None;
+        let mut unfit = None;
         for request in requests {
+            // One whose asker may not do it any more does not stand in the way of the others.
+            if let Some(error) = request.as_ref().and_then(|request| asker_still_may(permit, request).err()) {
+                unfit = Some(error);
+                continue;
+            }
             let verdict = self.judge(permit, candidate, rule, request.as_ref(), &digest).await?;
             let met = verdict.lacks.is_empty();
             if nearest.as_ref().is_none_or(|(best, _)| verdict.lacks.len() < best.lacks.len()) {
@@ -86,7 +92,9 @@ impl Gate {
                 break;
             }
         }
-        let Some((verdict, request)) = nearest else { return Ok(unruled) };
+        let Some((verdict, request)) = nearest else {
+            return unfit.map_or(Ok(unruled), |unfit| Err(unfit.into()));
+        };
         if !verdict.lacks.is_empty() {
             let sentence = lacking(candidate, rule, &verdict, request.as_ref());
             self.broken(Broken::Stage(sentence), warned)?;
@@ -123,7 +131,7 @@ impl Gate {
         }
     }
 
-    /// The requests that a wish may rest on; without any it rests on nobody's approval.
+    /// The requests that a wish may rest on. What the caller wants may also rest on nobody's approval.
     async fn requests_for(
         &self,
         candidate: &Candidate,
@@ -143,11 +151,7 @@ impl Gate {
             }
             Cause::Caller | Cause::BreakGlass(..) => {
                 let open = self.store.requests(&candidate.id).await?.into_iter().filter(fits);
-                let mut all: Vec<_> = open.map(Some).collect();
-                if all.is_empty() {
-                    all.push(None);
-                }
-                Ok(all)
+                Ok(open.map(Some).chain([None]).collect())
             }
         }
     }
@@ -164,9 +168,6 @@ impl Gate {
         let stage = |stage: Stage| Object::Stage(model.into(), stage.as_str().into());
         let caller = person(permit.principal());
         let asker = request.map_or(&caller, |request| &request.asked.asker);
-        if let Some(request) = request {
-            asker_still_may(permit, request)?;
-        }
         let given = request.map(|request| request.approvals.as_slice()).unwrap_or_default();
         // Whoever approves is decided again: rows and roles may have changed since.
         let rights: Vec<(bool, Vec<String>)> = given
