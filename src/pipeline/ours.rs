@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::audit::{Outcome, Trail};
+use crate::authz::Permit;
 use crate::digest::{Outcome as Ended, State, Wish};
 use crate::facts::Version;
 use crate::filter::stages::{self, TAG};
@@ -18,8 +19,9 @@ use crate::route::message::Message;
 use crate::route::table::Ours;
 use crate::route::{Misread, Operation};
 use crate::rules::names::skeleton;
-use crate::store::{KeptDigest, RequestState};
+use crate::store::{KeptDigest, RequestState, VersionId};
 
+use super::promotions::said;
 use super::rules::Warned;
 use super::{Gate, Passed, answer};
 
@@ -114,7 +116,7 @@ impl Gate {
         Ok(written(&said))
     }
 
-    /// One version: what it says of itself and what it lacks, and what its files are.
+    /// One version: what it says of itself and what it lacks, what its files are, and what it takes to go on.
     async fn version(&self, passed: &Passed) -> Result<Bytes, Rejection> {
         let (model, number) = named(&passed.operation)?;
         let version = number.to_string();
@@ -135,11 +137,15 @@ impl Gate {
             }
             Err(error) => json!({ "state": "unknown", "reason": error.to_string() }),
         };
+        let next = match &id {
+            Some(id) => self.next_in_words(permit, id, &found).await,
+            None => json!({}),
+        };
         let stage = self.stage_in_words(model, number, &mut found).await;
         let owner = |key: &str| found.tags.get(key);
         let lacks: Vec<Value> =
             lacks.iter().map(|lack| json!({ "key": lack.key, "what": lack.what })).collect();
-        Ok(written(&json!({
+        let mut said = json!({
             "name": model,
             "version": version,
             "creation_timestamp": found.created,
@@ -151,7 +157,29 @@ impl Gate {
             "tags": found.tags,
             "lacks": lacks,
             "digest": digest,
-        })))
+        });
+        if let (Some(said), Value::Object(next)) = (said.as_object_mut(), next) {
+            said.extend(next);
+        }
+        Ok(written(&said))
+    }
+
+    /// What tests said last, and what each next step lacks. The rest of a version can be shown without the state store.
+    async fn next_in_words(&self, permit: &Permit, id: &VersionId, found: &Version) -> Value {
+        let known = async {
+            let next = self.next_steps(permit, id, found).await?;
+            let mut evidence = self.store.evidence(id).await?;
+            evidence
+                .sort_by(|one, other| (&one.said.test, other.number).cmp(&(&other.said.test, one.number)));
+            evidence.dedup_by(|later, first| later.said.test == first.said.test);
+            Ok::<_, Rejection>((next, evidence))
+        };
+        match known.await {
+            Ok((next, evidence)) => {
+                json!({ "evidence": evidence.iter().map(said).collect::<Vec<_>>(), "next": next })
+            }
+            Err(error) => json!({ "evidence": null, "next": null, "next_unknown": error.to_string() }),
+        }
     }
 
     /// The true stage, which its tag then says, too. Without house rules it is MLflow's.

@@ -6,6 +6,7 @@
 mod alias;
 mod bytes;
 mod candidate;
+mod next;
 mod saga;
 mod weigh;
 

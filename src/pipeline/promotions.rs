@@ -223,7 +223,8 @@ fn commented(kept: &Comment) -> Value {
     })
 }
 
-fn said(kept: &Evidence) -> Value {
+/// What a test said, as it is shown.
+pub(super) fn said(kept: &Evidence) -> Value {
     let said = &kept.said;
     json!({
         "number": kept.number,

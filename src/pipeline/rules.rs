@@ -292,13 +292,13 @@ const LONGEST_NAME: usize = 256;
 pub(super) const STAGE_TAG: &str = "sekisho.stage";
 
 /// All that is missing, in one sentence.
-fn lacking(rules: &Rules, tags: &std::collections::BTreeMap<String, String>) -> Option<String> {
+pub(super) fn lacking(rules: &Rules, tags: &std::collections::BTreeMap<String, String>) -> Option<String> {
     let lacks = rules.metadata.lacks(tags);
     let all: Vec<String> = lacks.iter().map(ToString::to_string).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// Whether a version is a prompt's, and prompts are not asked.
-fn exempt(rules: &Rules, found: &Version) -> bool {
+pub(super) fn exempt(rules: &Rules, found: &Version) -> bool {
     !rules.prompts.metadata && tags::are_a_prompts(&found.tags)
 }

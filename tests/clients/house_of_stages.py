@@ -114,6 +114,12 @@ class House:
         assert answer.status == 200, answer.body
         return answer.json()
 
+    def view(self, version: str, name: str = MODEL) -> dict:
+        """The version as sekisho tells of it."""
+        answer = self.ruled.ask(self.root, "GET", f"{OURS}models/{quote(name)}/versions/{version}")
+        assert answer.status == 200, answer.body
+        return answer.json()
+
     def way(self, version: str, name: str = MODEL) -> list[str]:
         """The stages that it has come to, the latest first."""
         return [made["to"] for made in self.history(version, name)["transitions"]]

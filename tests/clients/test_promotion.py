@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from house_of_stages import ANN, CARA, DAN, MODEL, House, house_of_stages
-from ruled import Ruled
+from ruled import Ruled, until
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,44 @@ def test_the_story(house: House, ruled: Ruled) -> None:
     assert [made["to"] for made in answer.json()["transitions"]][:3] == ["Production", "Archived", "Staging"]
     answer = ruled.ask(house.ann, "GET", f"/sekisho/v1/models/{MODEL}/stages/Production")
     assert [made["version"] for made in answer.json()["versions"]] == [version]
+
+
+def test_a_version_says_what_each_next_step_lacks(house: House, ruled: Ruled) -> None:
+    version = house.register()
+    address = f"/sekisho/v1/models/{MODEL}/versions/{version}"
+
+    def step(stage: str) -> dict[str, object]:
+        return next(step for step in house.view(version)["next"] if step["stage"] == stage)
+
+    assert [step["stage"] for step in house.view(version)["next"]] == ["Integration_Test", "Archived"]
+    assert step("Archived") == {"stage": "Archived", "ready": True, "lacks": []}
+    until(lambda: house.view(version)["digest"]["state"] == "taken")
+    first = step("Integration_Test")
+    assert not first["ready"] and first["command"] == f"sekisho approval request '{MODEL}' {version} Integration_Test"
+    assert [what for what in ("unit_test", "data_validation", "1 approval") if what in " ".join(first["lacks"])] == [
+        "unit_test",
+        "data_validation",
+        "1 approval",
+    ], first
+    house.tested(version, "unit_test")
+    number = house.asked(house.ann, version, "Integration_Test")
+    asked = step("Integration_Test")
+    assert (asked["request"], asked["command"]) == (number, f"sekisho approval approve {number}")
+    assert len(asked["lacks"]) == len(first["lacks"]) - 1 and "unit_test" not in " ".join(asked["lacks"])
+    answer = ruled.ask(house.ci, "POST", f"{address}/evidence", {"test": "unit_test", "passed": False})
+    assert answer.status == 200, answer.body
+    assert [(said["test"], said["passed"]) for said in house.view(version)["evidence"]] == [("unit_test", False)]
+    assert "failed" in " ".join(step("Integration_Test")["lacks"])
+    house.tested(version, "unit_test")
+    assert house.approved(house.cara, number)["state"] == "open"
+    with ruled.acting(house.ann) as client:
+        client.delete_model_version_tag(MODEL, version, "business_owner")
+    assert "business_owner" in " ".join(step("Integration_Test")["lacks"])
+    with ruled.acting(house.ann) as client:
+        client.set_model_version_tag(MODEL, version, "business_owner", "ann@example.com")
+    house.tested(version, "data_validation")
+    assert house.stage(version) == "Integration_Test"
+    assert [step["stage"] for step in house.view(version)["next"]] == ["Performance_Test", "Archived"]
 
 
 def test_nobody_approves_their_own_request(house: House, ruled: Ruled) -> None:

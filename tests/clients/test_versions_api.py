@@ -463,6 +463,8 @@ def test_a_state_store_that_goes_and_comes_back() -> None:
             seen = [house.view(name) for _ in range(5)]
             assert {answer.status for answer in seen} == {200}
             assert all(answer.json()["digest"]["state"] == "unknown" for answer in seen)
+            # What cannot be known is not shown as if nothing were missing.
+            assert all(answer.json()["next"] is None and answer.json()["next_unknown"] for answer in seen)
             assert all("PostgreSQL" in answer.json()["digest"]["reason"] for answer in seen)
             late = next(NAMES)
             model_id, other = house.files({"MLmodel": b"late"})

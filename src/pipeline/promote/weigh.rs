@@ -75,23 +75,7 @@ impl Gate {
             self.says_all(rules, &candidate.found, warned)?;
         }
         let requests = self.requests_for(candidate, wish).await?;
-        let mut nearest: Option<(Verdict, Option<Request>)> = None;
-        let mut unfit = None;
-        for request in requests {
-            // One whose asker may not do it any more does not stand in the way of the others.
-            if let Some(error) = request.as_ref().and_then(|request| asker_still_may(permit, request).err()) {
-                unfit = Some(error);
-                continue;
-            }
-            let verdict = self.judge(permit, candidate, rule, request.as_ref(), &digest).await?;
-            let met = verdict.lacks.is_empty();
-            if nearest.as_ref().is_none_or(|(best, _)| verdict.lacks.len() < best.lacks.len()) {
-                nearest = Some((verdict, request));
-            }
-            if met {
-                break;
-            }
-        }
+        let (nearest, unfit) = self.nearest(permit, candidate, rule, requests, &digest).await?;
         let Some((verdict, request)) = nearest else {
             return unfit.map_or(Ok(unruled), |unfit| Err(unfit.into()));
         };
@@ -100,6 +84,35 @@ impl Gate {
             self.broken(Broken::Stage(sentence), warned)?;
         }
         self.resting_on(candidate, verdict, request, digest).await
+    }
+
+    /// Of these requests the one that lacks least, and why the last of those that do not count does not.
+    pub(super) async fn nearest(
+        &self,
+        permit: &Permit,
+        candidate: &Candidate,
+        rule: &Transition,
+        requests: Vec<Option<Request>>,
+        digest: &str,
+    ) -> Result<(Option<(Verdict, Option<Request>)>, Option<Broken>), Rejection> {
+        let mut nearest: Option<(Verdict, Option<Request>)> = None;
+        let mut unfit = None;
+        for request in requests {
+            // One whose asker may not do it any more does not stand in the way of the others.
+            if let Some(error) = request.as_ref().and_then(|request| asker_still_may(permit, request).err()) {
+                unfit = Some(error);
+                continue;
+            }
+            let verdict = self.judge(permit, candidate, rule, request.as_ref(), digest).await?;
+            let met = verdict.lacks.is_empty();
+            if nearest.as_ref().is_none_or(|(best, _)| verdict.lacks.len() < best.lacks.len()) {
+                nearest = Some((verdict, request));
+            }
+            if met {
+                break;
+            }
+        }
+        Ok((nearest, unfit))
     }
 
     /// What an open request lacks by the digest that is kept, for whoever is to decide on it. The files are not read for
@@ -132,7 +145,7 @@ impl Gate {
     }
 
     /// The requests that a wish may rest on. What the caller wants may also rest on nobody's approval.
-    async fn requests_for(
+    pub(super) async fn requests_for(
         &self,
         candidate: &Candidate,
         wish: &Wish<'_>,
@@ -267,10 +280,20 @@ fn asker_still_may(permit: &Permit, request: &Request) -> Result<(), Broken> {
 fn lacking(candidate: &Candidate, rule: &Transition, verdict: &Verdict, request: Option<&Request>) -> String {
     let (model, version, to) = (&candidate.id.model, candidate.id.version, rule.to);
     let lacks: Vec<String> = verdict.lacks.iter().map(ToString::to_string).collect();
-    let ask = match request {
-        _ if rule.required_approvals == 0 => String::new(),
-        Some(request) => format!("; approve with: sekisho approval approve {}", request.number),
-        None => format!("; ask for it with: sekisho approval request '{model}' {version} {to}"),
+    let ask = match (command(candidate, rule, request), request) {
+        (None, _) => String::new(),
+        (Some(command), Some(_)) => format!("; approve with: {command}"),
+        (Some(command), None) => format!("; ask for it with: {command}"),
     };
     format!("{model}/{version} may not go from {} to {to} yet: {}{ask}", rule.from, lacks.join("; "))
+}
+
+/// The command that has the approvals of a transition: one that approves what was asked for, or that asks.
+pub(super) fn command(candidate: &Candidate, rule: &Transition, request: Option<&Request>) -> Option<String> {
+    let (model, version) = (&candidate.id.model, candidate.id.version);
+    match request {
+        _ if rule.required_approvals == 0 => None,
+        Some(request) => Some(format!("sekisho approval approve {}", request.number)),
+        None => Some(format!("sekisho approval request '{model}' {version} {}", rule.to)),
+    }
 }
