@@ -26,7 +26,7 @@ use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
-use crate::pipeline::{Below, Gate};
+use crate::pipeline::{Below, Gate, Patience, Readings};
 use crate::ready::{Latch, Ready};
 use crate::registry::Registry;
 use crate::route::cross_site::Origins;
@@ -60,6 +60,8 @@ pub struct Settings {
     pub rules: govern::Mode,
     /// Whether the registered versions are read as soon as MLflow answers, and not only when files are first asked for.
     pub read_versions_at_start: bool,
+    /// How long files are read for somebody who waits, and how many versions' at once.
+    pub patience: Patience,
     /// Other sites whose pages may call.
     pub origins: Origins,
     /// Requests in flight.
@@ -136,7 +138,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         authn: Arc::clone(&authn),
         observing: settings.authz.mode == authz::Mode::Observe,
     };
-    let gate = Arc::new(Gate {
+    let gate = Arc::new_cyclic(|gate| Gate {
         authn,
         authz: Authorizer::new(reader, settings.authz),
         limits: Limits::new(settings.limits, &clock),
@@ -147,6 +149,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         rules: settings.rules,
         registry,
         digests: Digests::default(),
+        readings: Readings::new(settings.patience, gate.clone()),
         stages,
         below: Below::default(),
         store,
@@ -207,9 +210,9 @@ impl Bound {
             let attesting = Arc::clone(&gate);
             drain.spawn(async move { attesting.attest().await });
         }
+        gate.read_stages().await;
         let mending = Arc::clone(&gate);
         drain.spawn(async move { mending.mend().await });
-        gate.read_stages().await;
         // Not under the drain: what is in flight goes by where versions stand until it has ended.
         let kept = CancellationToken::new();
         let (keeping, ending, end) = (Arc::clone(&gate), Arc::clone(&gate), kept.clone());

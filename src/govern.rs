@@ -45,6 +45,11 @@ pub enum Broken {
     /// A version's files are not what they must be.
     #[error("the version cannot be promoted: {0}")]
     Bytes(String),
+    /// What a test said of a version that is not there yet.
+    #[error(
+        "`{0}` cannot come with a new version, for a test's result is about bytes: set the tag when it is made"
+    )]
+    EvidenceTooEarly(String),
     /// Who asked for a transition may make it no more.
     #[error("{0} asked for this transition and may not make it any more: somebody else must ask")]
     AskerMayNot(String),
@@ -88,7 +93,7 @@ impl Broken {
         match self {
             Self::Name(_) | Self::LookAlike(_) => Some("names"),
             Self::Metadata(_) | Self::Incomplete(_) => Some("metadata"),
-            Self::Stage(_) => Some("stages"),
+            Self::Stage(_) | Self::EvidenceTooEarly(_) => Some("stages"),
             Self::Bytes(_) => Some("digest"),
             Self::AskerMayNot(_)
             | Self::OwnRequest

@@ -8,6 +8,7 @@ mod databricks;
 mod evidence;
 mod files;
 mod frozen;
+mod heard;
 mod keeping;
 mod latest;
 mod list;
@@ -15,6 +16,7 @@ mod ours;
 mod perform;
 mod promote;
 mod promotions;
+mod readings;
 mod requests;
 mod rules;
 mod service;
@@ -57,6 +59,7 @@ use crate::upstream::Upstream;
 pub use attest::ATTESTED_AT_ONCE;
 pub use frozen::Frozen;
 pub use latest::Below;
+pub use readings::{Patience, Readings};
 
 use rules::Warned;
 
@@ -80,6 +83,8 @@ pub struct Gate {
     pub registry: Registry,
     /// Digests that are to be taken.
     pub digests: Digests,
+    /// Files that are being read for somebody who waits.
+    pub readings: Readings,
     /// Where versions stand.
     pub stages: Arc<Stages>,
     /// What was found below the newest versions that MLflow names.
@@ -266,6 +271,7 @@ impl Gate {
                 let permit = self.source(permit, message, holding).await?;
                 self.numbered(message).await?;
                 let permit = self.copied_tags(permit, message).await?;
+                self.brings_no_evidence(message, warned)?;
                 self.not_under_a_prompt(&permit, message, warned).await?;
                 self.says_enough(&permit, message, warned)?;
                 self.begins(&permit, message);

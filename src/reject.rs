@@ -158,6 +158,7 @@ fn face_of_rule(broken: &Broken) -> Face {
         | Broken::LookAlike(_)
         | Broken::Metadata(_)
         | Broken::TooMuch(_)
+        | Broken::EvidenceTooEarly(_)
         | Broken::Incomplete(_) => face(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
         Broken::ProtectedTag(_)
         | Broken::PromptTag

@@ -74,6 +74,9 @@ pub enum Misread {
     /// Older versions are archived only where a stage is for one (MLflow answers others with 500).
     #[error("`archive_existing_versions` is for the stages Staging and Production")]
     Archives,
+    /// What became of requests that are to be listed.
+    #[error("`state` is `open`, `done`, `rejected`, `withdrawn` or `void`")]
+    State,
     /// What a test said as a tag.
     #[error("the value of an `evidence.` tag is `passed` or `failed`")]
     Evidence,
@@ -179,6 +182,12 @@ impl fmt::Debug for Parameters {
 }
 
 impl Operation {
+    /// What it says; nothing where it has no message.
+    #[must_use]
+    pub fn says(&self) -> &Message {
+        self.message().unwrap_or(&message::NOTHING)
+    }
+
     /// The message, where there is one.
     #[must_use]
     pub fn message(&self) -> Option<&Message> {
@@ -225,14 +234,13 @@ pub fn read(found: Found, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Result
         return Ok(Operation { found, parameters: Parameters::Graphql(asked), demands });
     }
     let parameters = parameters(&found, query, headers, body)?;
-    let nothing = Message::default();
     let message = match &parameters {
         Parameters::Message(message) | Parameters::SmallFile(message, _) => message,
         Parameters::None
         | Parameters::Free(..)
         | Parameters::Upload
         | Parameters::Spans(_)
-        | Parameters::Graphql(_) => &nothing,
+        | Parameters::Graphql(_) => &message::NOTHING,
     };
     if found.row.base == table::Base::Own && message.dropped > 0 {
         return Err(Misread::Unknown);

@@ -30,16 +30,26 @@ pub use address::{Address, AddressMistake, Server};
 pub use error::{Kind, OpenError, SchemaError, StoreError};
 pub use instances::Instance;
 pub use kept::{
-    Approval, Approving, Asking, Began, Closing, Comment, Evidence, NewApproval, NewEvidence, NewRequest,
-    NewTransition, Origin, Person, Progress, Request, RequestState, Stand, Transition,
+    Approval, Approving, Asking, Began, Closing, Comment, Commenting, Evidence, NewApproval, NewEvidence,
+    NewRequest, NewTransition, Origin, Person, Progress, Request, RequestState, Stand, Transition,
 };
+pub use requests::MOST_OPEN;
 
 use file::File;
+use instances::Name;
 use session::Session;
 use shared::Shared;
 
 /// How long a call may take. What keeps many files has a millisecond more for each.
 pub const WITHIN: Duration = Duration::from_secs(2);
+
+/// So many rows of a kind are told of one version at most, the newest. Nothing is decided by these.
+pub const NEWEST: usize = 1_000;
+
+/// One more, which says that there are others.
+fn limit() -> i64 {
+    i64::try_from(NEWEST).unwrap_or(i64::MAX).saturating_add(1)
+}
 
 /// A version of one incarnation of a model: a name or a number that is used again is another one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,9 +99,9 @@ pub enum Standing {
     Waiting(String),
 }
 
-/// A cheap handle to the state store; clones share it.
+/// A cheap handle to the state store; clones share it, and are one sekisho on it.
 #[derive(Clone)]
-pub struct Store(Arc<Database>);
+pub struct Store(Arc<Database>, Arc<Name>);
 
 enum Database {
     File(File),
@@ -117,7 +127,7 @@ impl Store {
             Address::Sqlite(path) => Database::File(File::open(path).await?),
             Address::Postgres(server) => Database::Shared(Box::new(Shared::open(server).await?)),
         };
-        Ok(Self(Arc::new(database)))
+        Ok(Self(Arc::new(database), Arc::default()))
     }
 
     /// Which database it is.
@@ -159,7 +169,19 @@ impl Store {
         .await
     }
 
-    /// Keeps a digest, in place of the one that was kept for this version.
+    /// The digest alone, without the files that it was taken from.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn kept_bytes(&self, id: &VersionId) -> Result<Option<String>, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.read().await?;
+            digests::bytes(&mut session, id).await
+        })
+        .await
+    }
+
+    /// Keeps a digest, in place of the one that was kept for this version. Open requests for other bytes are void then.
     ///
     /// # Errors
     /// The store did not answer, or not in time.
@@ -168,7 +190,8 @@ impl Store {
         self.within(WITHIN.saturating_add(Duration::from_millis(files)), async {
             let mut session = self.write().await?;
             digests::keep(&mut session, id, digest).await?;
-            session.commit().await
+            session.commit().await?;
+            self.void_other_bytes(id, digest).await
         })
         .await
     }

@@ -36,8 +36,11 @@ pub(super) enum Command {
         #[command(flatten)]
         server: Server,
     },
-    /// List the requests that wait for somebody, the earliest first.
+    /// List the requests that wait for somebody, or those of which something else has become, the earliest first.
     List {
+        /// What has become of them: open, done, rejected, withdrawn or void. Void ones say why.
+        #[arg(long, default_value = "open", value_parser = ["open", "done", "rejected", "withdrawn", "void"])]
+        state: String,
         /// Those of this model alone.
         #[arg(long)]
         model: Option<String>,
@@ -111,7 +114,9 @@ pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
             }
             reached.post(&["approvals"], &body)
         }
-        Command::List { model, .. } => return list(&reached, model.as_deref(), server.output),
+        Command::List { model, state, .. } => {
+            return list(&reached, [("name", model.as_deref()), ("state", Some(state))], server.output);
+        }
         Command::Show { which, .. } => reached.get(&["approvals", &which.number.to_string()], &[]),
         Command::Approve { which, comment, .. } => decide(which, "approve", comment.as_deref()),
         Command::Reject { which, comment, .. } => decide(which, "reject", Some(comment)),
@@ -125,11 +130,15 @@ pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(reached: &Reached, model: Option<&str>, output: Output) -> Result<ExitCode, Failure> {
+fn list(
+    reached: &Reached,
+    [model, state]: [(&str, Option<&str>); 2],
+    output: Output,
+) -> Result<ExitCode, Failure> {
     let mut requests: Vec<Value> = Vec::new();
     let mut after: Option<String> = None;
     for _ in 0..PAGES {
-        let asked = [("name", model), ("after", after.as_deref())];
+        let asked = [model, state, ("after", after.as_deref())];
         let asked: Vec<(&str, &str)> =
             asked.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let mut page = reached.get(&["approvals"], &asked)?;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Config, Issuer, KeySource, Mode, UpstreamAddress};
 use crate::app::{self, GRACE};
 use crate::listen::{Ceilings, TlsFiles};
+use crate::pipeline::Patience;
 use crate::route::cross_site::Origins;
 use crate::{authn, authz, limit, listen, upstream};
 
@@ -48,6 +49,7 @@ impl Config {
             presigned: self.presigned,
             rules: self.rules,
             read_versions_at_start: true,
+            patience: Patience::default(),
             origins: Origins::new(self.server.cors_origins),
             limits: limit::Settings {
                 requests_per_second: self.limits.requests_per_second,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::route::demand::{EVIDENCE, is_copy};
 use crate::route::message::Message;
 use crate::route::table::Need;
+use crate::rules::transitions::alias_key;
 
 use super::Broken;
 
@@ -15,7 +16,7 @@ const ARTIFACT_LOCATION: &str = "mlflow.artifactLocation";
 pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken> {
     if needs.contains(&Need::Tag) {
         let key = message.text("key").unwrap_or_default();
-        if key == PROMPT {
+        if alias_key(key) == PROMPT {
             return Err(Broken::PromptTag);
         }
         protected(key)?;
@@ -26,7 +27,7 @@ pub fn check(needs: &[Need], path: &str, message: &Message) -> Result<(), Broken
             if !copy {
                 protected(key)?;
             }
-            if key == PROMPT && path.starts_with("model-versions/") && !is_prompt_source(message) {
+            if alias_key(key) == PROMPT && path.starts_with("model-versions/") && !is_prompt_source(message) {
                 return Err(Broken::PromptTag);
             }
         }
@@ -129,8 +130,11 @@ pub fn are_a_prompts(tags: &BTreeMap<String, String>) -> bool {
 /// The tag by which MLflow knows prompts.
 const PROMPT: &str = "mlflow.prompt.is_prompt";
 
+/// MySQL and SQL Server take keys for one that differ in case, accents or blanks at their end: whoever writes one there
+/// writes over the other.
 fn protected(key: &str) -> Result<(), Broken> {
-    let ours = key.starts_with("sekisho.") || matches!(key, "model_hash" | "stage_transition_history");
+    let seen = alias_key(key);
+    let ours = seen.starts_with("sekisho.") || matches!(&*seen, "model_hash" | "stage_transition_history");
     if ours { Err(Broken::ProtectedTag(key.to_owned())) } else { Ok(()) }
 }
 
@@ -159,6 +163,11 @@ mod tests {
             set(key, Err(Broken::ProtectedTag(key.into())));
         }
         set(PROMPT, Err(Broken::PromptTag));
+        // What some database takes for the same.
+        for key in ["Sekisho.Stage", "sekishö.stage", "ｓekisho.stage", "MODEL_HASH", "model_hash "] {
+            set(key, Err(Broken::ProtectedTag(key.into())));
+        }
+        set("mlflow.prompt.IS_PROMPT", Err(Broken::PromptTag));
     }
 
     #[test]

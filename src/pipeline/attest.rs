@@ -9,6 +9,9 @@ use tracing::{info, warn};
 
 use crate::digest::{self, DigestError, End, Key, Outcome, Progress, Taken, Wish, dependencies};
 use crate::facts::{FactError, Version};
+use crate::govern::Mode;
+use crate::ownership::{Holding, Registration};
+use crate::reject::Rejection;
 use crate::store::{KeptDigest, KeptFile, StoreError, VersionId};
 
 use super::Gate;
@@ -186,6 +189,19 @@ impl Gate {
             }
         }
         self.registry.touched(&id.model, id.version);
+        Ok(())
+    }
+
+    /// What is kept of files that are changed counts no more, for nobody on the store: another sekisho, or this one after its
+    /// end, would take approvals and evidence for the bytes that were there before.
+    pub(super) async fn doubt_digests(&self, holding: &Holding) -> Result<(), Rejection> {
+        let Some(wanted) = holding.changed().filter(|_| self.rules != Mode::Off) else { return Ok(()) };
+        for overlap in self.ownership.known(wanted) {
+            let Registration { model, version, created, .. } = &overlap.registration;
+            if let Some(id) = self.version_id(model, *version, *created).await? {
+                self.store.forget(&id).await?;
+            }
+        }
         Ok(())
     }
 

@@ -31,8 +31,7 @@ impl Gate {
         passed: &Passed,
         warned: &mut Warned,
     ) -> Result<Bytes, Rejection> {
-        let nothing = Message::default();
-        let message = passed.operation.message().unwrap_or(&nothing);
+        let message = passed.operation.says();
         match call {
             Call::CreateRequest => self.create_request(&passed.permit, message, warned).await,
             Call::ListRequests => self.list_requests(&passed.permit, message).await,

@@ -6,7 +6,7 @@ use crate::reject::Rejection;
 use crate::route::demand::EVIDENCE;
 use crate::route::message::Message;
 use crate::route::{Misread, Operation};
-use crate::store::{NewEvidence, RequestState};
+use crate::store::NewEvidence;
 
 use tracing::warn;
 
@@ -27,7 +27,7 @@ impl Gate {
         candidate: &Candidate,
         test: &str,
         passed: bool,
-        link: Option<&str>,
+        (link, tested): (Option<&str>, Option<&str>),
     ) -> Result<i64, Rejection> {
         if test.is_empty() || test.len() > LONGEST_TEST || test.chars().any(char::is_control) {
             return Err(Misread::Text("test", LONGEST_TEST).into());
@@ -38,6 +38,10 @@ impl Gate {
         let digest = self.known_digest(candidate).await?;
         let digest =
             digest.ok_or_else(|| Broken::Bytes("it has no files that could have been tested".to_owned()))?;
+        if tested.is_some_and(|tested| tested != digest) {
+            let what = format!("its files are not those that were tested: their digest is now {digest}");
+            return Err(Broken::Bytes(what).into());
+        }
         let said = NewEvidence {
             test: test.to_owned(),
             passed,
@@ -51,16 +55,17 @@ impl Gate {
 
     /// Makes transitions that were asked for and waited for evidence, where their rule is automatic.
     pub(super) async fn move_on(&self, permit: &Permit, candidate: &Candidate) -> Result<(), Rejection> {
-        for request in self.store.requests(&candidate.id).await? {
+        for request in self.store.open_requests(&candidate.id).await? {
             let (from, to) = (request.asked.from, request.asked.to);
             let automatic = permit.rules().stages.rule(from, to).is_some_and(|rule| rule.automatic);
-            if request.state != RequestState::Open || !automatic || request.asked.break_glass.is_some() {
+            if !automatic || request.asked.break_glass.is_some() {
                 continue;
             }
             let cause = Cause::Requirement(request.number);
             let wish = Wish { model: &candidate.id.model, version: candidate.id.version, to, cause };
             match self.promote(permit, &wish, &mut Warned::new()).await {
-                Ok(_) => return Ok(()),
+                // It goes on being read, and whatever else is asked for waits for the same files.
+                Ok(_) | Err(Rejection::Broken(Broken::Bytes(_))) => return Ok(()),
                 // Something else is missing still.
                 Err(Rejection::Broken(_) | Rejection::Overtaken | Rejection::NoRequest(_)) => {}
                 Err(other) => return Err(other),
@@ -94,7 +99,17 @@ impl Gate {
         let settled = self.digests.state(&id.model, id.version, id.created).is_none();
         match kept {
             Some(kept) if settled && kept.source == candidate.found.source => Ok(Some(kept.digest)),
-            _ => self.true_digest(candidate, &mut Warned::new()).await,
+            _ => self.digest_now(candidate).await,
+        }
+    }
+
+    /// A version that is only to be made has no bytes yet that could have been tested: what says so in the create call
+    /// would be shown and never count.
+    pub(super) fn brings_no_evidence(&self, message: &Message, warned: &mut Warned) -> Result<(), Rejection> {
+        let mut keys = message.messages("tags").filter_map(|tag| tag.text("key"));
+        match keys.find(|key| key.starts_with(EVIDENCE)) {
+            Some(key) => self.broken(Broken::EvidenceTooEarly(key.to_owned()), warned),
+            None => Ok(()),
         }
     }
 
@@ -123,7 +138,7 @@ impl Gate {
         };
         let version = version.parse().map_err(|_| Misread::Version)?;
         let candidate = self.candidate(model, version).await?;
-        match self.report(permit, &candidate, test, passed, None).await {
+        match self.report(permit, &candidate, test, passed, (None, None)).await {
             Err(Rejection::Broken(broken @ Broken::Bytes(_))) => self.broken(broken, warned),
             kept => kept.map(drop),
         }

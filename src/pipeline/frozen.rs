@@ -3,7 +3,6 @@
 //! Files are closed in the state store first. Then whoever was let in before has ended, here and in every other sekisho on
 //! that store. Only then the bytes are what they are.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +16,12 @@ use crate::operation::{Object, Permission};
 use crate::ownership::{Alone, PATIENCE, Reach, Registration, Wanted, within};
 use crate::reject::Rejection;
 use crate::stage::Stage;
-use crate::stages::Stages;
+use crate::stages::{Known, Stages};
 use crate::store::{Kind, Stand, Store, StoreError, VersionId};
 
 use super::Gate;
+use super::heard::Heard;
+use super::keeping::bury;
 use super::promote::Candidate;
 
 /// How long files are waited for that are being written, here and elsewhere.
@@ -29,10 +30,6 @@ const FREEZE: Duration = Duration::from_secs(20);
 /// How long after it last read the store a sekisho may let files be changed that belong to versions: with others on that
 /// store, one of them may just be closing them.
 pub(super) const FRESH: Duration = Duration::from_secs(2);
-
-/// Another sekisho of which nothing is seen for so long lets no files be changed any more: [`FRESH`], and time to end
-/// what is under way.
-const DEAD: Duration = Duration::from_secs(3);
 
 /// How often it is looked whether the others have done it.
 const LOOK: Duration = Duration::from_millis(100);
@@ -44,6 +41,8 @@ pub struct Frozen {
     id: VersionId,
     /// By which they were closed.
     change: i64,
+    /// Whether it may be a later one.
+    unsure: bool,
     opens: Option<Opens>,
 }
 
@@ -68,14 +67,35 @@ impl Frozen {
     pub fn change(&self) -> i64 {
         self.change
     }
+
+    /// Has everybody see that they are still needed, so that nobody opens them as files that were left. Whether they have
+    /// been closed all the time; then by another change.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub(super) async fn renew(&mut self) -> Result<bool, StoreError> {
+        let Some(Opens { store, stages, .. }) = &self.opens else { return Ok(false) };
+        self.unsure = true;
+        let Some(stand) = store.keep_closed(&self.id, self.change).await? else { return Ok(false) };
+        stages.learn(&stand);
+        (self.change, self.unsure) = (stand.change, false);
+        Ok(true)
+    }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
         let Some(Opens { store, stages, drain, alone }) = self.opens.take() else { return };
-        let id = self.id.clone();
+        let (id, change, unsure) = (self.id.clone(), self.change, self.unsure);
         drain.spawn(async move {
-            open_again(&store, &stages, &id).await;
+            // Who closed them since then, elsewhere, opens them.
+            let theirs = match store.stands(&id).await {
+                Ok(Some(stand)) => !unsure && stand.closing && stand.change != change,
+                Ok(None) | Err(_) => false,
+            };
+            if !theirs {
+                open_again(&store, &stages, &id).await;
+            }
             drop(alone);
         });
     }
@@ -84,15 +104,23 @@ impl Drop for Frozen {
 /// Opens files that nobody needs to be closed any more. If the store does not do it they are opened later
 /// (`Gate::keep_stages`).
 pub(super) async fn open_again(store: &Store, stages: &Stages, id: &VersionId) {
-    let opened = store.open_files(id).await;
-    let opened = match opened {
-        Ok(stand) => {
-            stand.iter().for_each(|stand| stages.learn(stand));
-            Ok(())
+    let opened = async {
+        let stand = store.open_files(id).await?;
+        stand.iter().for_each(|stand| stages.learn(stand));
+        if stand.is_some_and(|stand| !stand.gone) {
+            return Ok(());
         }
-        Err(error) => Err(error),
+        // The model may have another name by now.
+        let same = |known: &Known| (known.model_created, known.created) == (id.model_created, id.created);
+        for (model, version, known) in stages.closing() {
+            if version == id.version && same(&known) {
+                let id = VersionId { model: model.to_string(), ..id.clone() };
+                store.open_files(&id).await?.iter().for_each(|stand| stages.learn(stand));
+            }
+        }
+        Ok::<_, StoreError>(())
     };
-    if let Err(error) = opened {
+    if let Err(error) = opened.await {
         warn!(model = id.model, version = id.version, %error, "the files of a version stay closed for a while");
     }
 }
@@ -122,12 +150,12 @@ impl Gate {
         let (store, stages, drain) = (self.store.clone(), Arc::clone(&self.stages), self.drain.clone());
         // Before they are closed: whatever happens from here on, they are opened again.
         let opens = Some(Opens { store, stages, drain, alone });
-        let mut frozen = Frozen { id, change: 0, opens };
+        let mut frozen = Frozen { id, change: 0, unsure: true, opens };
         let stand = self.store.close_files(&frozen.id, self.clock.now()).await?;
         if stand.gone {
             return Err(Rejection::NoVersion(model.to_owned(), version));
         }
-        frozen.change = stand.change;
+        (frozen.change, frozen.unsure) = (stand.change, false);
         self.stages.learn(&stand);
         self.ownership.catch_up(&self.facts, &self.mlflow).await?;
         let its =
@@ -151,22 +179,36 @@ impl Gate {
         })
     }
 
-    /// A version as it is since it was frozen. Who froze it at the same time elsewhere may have opened it before that was
-    /// noticed here, or closed it after others were let in.
-    pub(super) async fn still_closed(
+    /// A version as it is since it was frozen, just now. Who froze it at the same time elsewhere may have opened it before
+    /// that was noticed here, or closed it after others were let in: from here on that voids what is known of the files.
+    pub(super) async fn now_closed(
         &self,
-        before: Candidate,
-        frozen: &Frozen,
+        before: &Candidate,
+        frozen: &mut Frozen,
     ) -> Result<Candidate, Rejection> {
         let candidate = self.candidate(&before.id.model, before.id.version).await?;
         let Stand { stage, closing, change, .. } = candidate.stand;
         if candidate.id != before.id || stage != before.stand.stage || !closing {
             return Err(Rejection::Overtaken);
         }
-        if change != frozen.change() && !everywhere(&self.store, change).await? {
-            return Err(Rejection::StillWritten(before.id.model, before.id.version));
+        if change != frozen.change && !everywhere(&self.store, change).await? {
+            return Err(Rejection::StillWritten(candidate.id.model, candidate.id.version));
         }
+        frozen.change = change;
         Ok(candidate)
+    }
+
+    /// The version as it is, if its files have been closed ever since [`Gate::now_closed`].
+    pub(super) async fn still_closed(
+        &self,
+        before: &Candidate,
+        frozen: &Frozen,
+    ) -> Result<Option<Candidate>, Rejection> {
+        let candidate = self.candidate(&before.id.model, before.id.version).await?;
+        let Stand { stage, closing, change, .. } = candidate.stand;
+        let same = candidate.id == before.id && candidate.found.source == before.found.source;
+        let closed = stage == Stage::Development && closing && change == frozen.change;
+        Ok((same && closed).then_some(candidate))
     }
 
     /// Whether a change can touch a version's files, of those versions that are meant.
@@ -182,7 +224,7 @@ impl Gate {
     /// Whether the state store has it that nobody changes a version's files.
     pub(super) fn is_frozen(&self, registration: &Registration) -> bool {
         let Registration { model, version, created, .. } = registration;
-        self.stages.of(model, *version, *created).is_some_and(crate::stages::Known::is_frozen)
+        self.stages.of(model, *version, *created).is_some_and(Known::is_frozen)
     }
 
     /// Refuses where files that are to be changed are some version's that has left `Development`. MLflow was asked what is
@@ -284,27 +326,13 @@ impl Gate {
 /// Waits until every sekisho on the store has read this change and has ended what was in its way.
 async fn everywhere(store: &Store, change: i64) -> Result<bool, StoreError> {
     let end = Instant::now() + FREEZE;
-    let mut heard: HashMap<String, (i64, Instant)> = HashMap::new();
+    let mut heard = Heard::default();
     loop {
-        let mut all = true;
-        for other in store.instances().await? {
-            if other.settled >= change {
-                continue;
-            }
-            let (beats, since) = heard.entry(other.id.clone()).or_insert((other.beats, Instant::now()));
-            if *beats != other.beats {
-                (*beats, *since) = (other.beats, Instant::now());
-            }
-            if since.elapsed() < DEAD {
-                all = false;
-            } else {
-                warn!(instance = other.id, "a sekisho on this state store is not heard of any more");
-                store.bury(&other.id, other.beats).await?;
-            }
-        }
-        if all {
+        let all = store.instances().await?;
+        if all.iter().all(|instance| instance.settled >= change) {
             return Ok(true);
         }
+        bury(store, heard.look(Instant::now(), &all)).await?;
         if Instant::now() >= end {
             return Ok(false);
         }
@@ -323,7 +351,8 @@ pub(super) fn words(model: &str, version: u64) -> String {
     format!("words of version {version} of {model}")
 }
 
-fn door(id: &VersionId) -> String {
+/// Behind it somebody keeps the files of a version closed.
+pub(super) fn door(id: &VersionId) -> String {
     format!("files of version {} of {}", id.version, id.model)
 }
 

@@ -1,33 +1,26 @@
 //! Keeping up with the state store: where versions stand, and that the others on it know how far this sekisho has read.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
-use uuid::Uuid;
+use tracing::{debug, info, warn};
 
 use crate::facts::FactError;
 use crate::ownership::{PATIENCE, Reach};
 use crate::stages::Known;
-use crate::store::{Kind, StoreError, VersionId};
+use crate::store::{Instance, Kind, Store, StoreError};
 
 use super::Gate;
-use super::frozen::{open_again, words};
+use super::frozen::{door, open_again, words};
+use super::heard::Heard;
 
 /// How often the store is read.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// How often changes of files are looked at that have to end.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Files that are closed for so long though their version stays in `Development`: whoever closed them is gone.
-const ABANDONED: Duration = Duration::from_secs(15 * 60);
-
-/// Files that were seen closed, by which change, and since when.
-type Closed = HashMap<(Arc<str>, u64), (i64, Instant)>;
 
 #[derive(Debug, thiserror::Error)]
 enum Behind {
@@ -40,26 +33,22 @@ enum Behind {
 impl Gate {
     /// Reads where versions stand once, before anybody is served, where nobody else has to be told of it.
     pub async fn read_stages(&self) {
-        let begun = Instant::now();
-        if self.store.kind() == Kind::Sqlite && self.stages.refresh(&self.store).await.is_ok() {
-            self.stages.saw_all(begun);
+        if self.store.kind() == Kind::Sqlite
+            && let Err(error) = self.keep_up(&mut 0).await
+        {
+            debug!(%error, "the state store is not read");
         }
     }
 
     /// Reads where versions stand again and again, until `end`, when nothing is in flight any more. Others on the store wait
     /// for this one where they close files.
     pub async fn keep_stages(&self, end: CancellationToken) {
-        let me = Uuid::new_v4().to_string();
         let mut settled = 0;
-        let mut closed = Closed::new();
-        let mut first = true;
+        let mut heard = Heard::default();
         let work = async {
             loop {
-                if let Err(error) = self.keep_up(&me, &mut settled).await {
+                if let Err(error) = self.keep_house(&mut settled, &mut heard).await {
                     debug!(%error, "the state store is not read");
-                } else {
-                    self.open_abandoned(&mut closed, first && self.store.kind() == Kind::Sqlite).await;
-                    first = false;
                 }
                 sleep(EVERY).await;
             }
@@ -68,23 +57,36 @@ impl Gate {
             () = end.cancelled() => {}
             () = work => {}
         }
-        if let (Kind::Postgres, Err(error)) = (self.store.kind(), self.store.leave(&me).await) {
+        if let Err(error) = self.store.leave().await {
             debug!(%error, "the others find out that this one is gone");
         }
     }
 
+    async fn keep_house(&self, settled: &mut i64, heard: &mut Heard) -> Result<(), Behind> {
+        self.keep_up(settled).await?;
+        if self.store.kind() == Kind::Postgres {
+            let all = self.store.instances().await?;
+            bury(&self.store, heard.look(Instant::now(), &all)).await?;
+        }
+        Ok(self.open_abandoned().await?)
+    }
+
     /// One time. It counts as read from when it began, and only once the others could know of this one before.
-    async fn keep_up(&self, me: &str, settled: &mut i64) -> Result<(), Behind> {
+    async fn keep_up(&self, settled: &mut i64) -> Result<(), Behind> {
         loop {
             let begun = Instant::now();
             self.stages.refresh(&self.store).await?;
             if self.store.kind() == Kind::Sqlite {
+                if !self.stages.is_seen(None) {
+                    self.store.beat(*settled).await?;
+                    self.store.bury_others().await?;
+                }
                 self.stages.saw_all(begun);
                 return Ok(());
             }
             // An MLflow that is slow does not make the others believe that this one is gone.
             let said = timeout(EVERY, self.note_settled(settled)).await.unwrap_or(Ok(()));
-            let known = self.store.beat(me, *settled).await?;
+            let known = self.store.beat(*settled).await?;
             if known {
                 self.stages.saw_all(begun);
                 return Ok(said?);
@@ -139,26 +141,30 @@ impl Gate {
         }
     }
 
-    /// Opens files that somebody has closed who did not live to open them again; all of them, where nobody else can be.
-    async fn open_abandoned(&self, closed: &mut Closed, all: bool) {
-        let now = Instant::now();
-        let closing = self.stages.closing();
-        closed.retain(|(model, version), (change, _)| {
-            closing
-                .iter()
-                .any(|(name, number, known)| name == model && number == version && known.change == *change)
-        });
-        for (model, version, Known { model_created, created, change, .. }) in closing {
-            let (_, since) = closed.entry((Arc::clone(&model), version)).or_insert((change, now));
-            if !all && now.saturating_duration_since(*since) < ABANDONED {
+    /// Opens files that somebody has closed who did not live to open them again; here too, where the store was away when
+    /// they were to be opened.
+    async fn open_abandoned(&self) -> Result<(), StoreError> {
+        if self.stages.closing().is_empty() {
+            return Ok(());
+        }
+        for stand in self.store.left_closed().await? {
+            // Somebody here is just preparing a transition.
+            if !self.ownership.doors.is_free(&door(&stand.id)) {
                 continue;
             }
-            info!(
-                model = &*model,
-                version, "the files of a version were closed and left; they are opened again"
-            );
-            let id = VersionId { model: model.to_string(), model_created, version, created };
-            open_again(&self.store, &self.stages, &id).await;
+            let (model, version) = (stand.id.model.as_str(), stand.id.version);
+            info!(model, version, "the files of a version were closed and left; they are opened again");
+            open_again(&self.store, &self.stages, &stand.id).await;
         }
+        Ok(())
     }
+}
+
+/// Forgets those of whom nothing is heard any more. What they left is taken up by whoever finds it.
+pub(super) async fn bury(store: &Store, gone: Vec<Instance>) -> Result<(), StoreError> {
+    for Instance { id, beats, .. } in gone {
+        warn!(instance = id, "a sekisho on this state store is not heard of any more");
+        store.bury(&id, beats).await?;
+    }
+    Ok(())
 }

@@ -11,7 +11,6 @@ use crate::lists::{List, Query, Search};
 use crate::operation::{Object, Permission};
 use crate::reject::Rejection;
 use crate::route::Operation;
-use crate::route::message::Message;
 use crate::stage::Stage;
 use crate::upstream::Order;
 
@@ -29,8 +28,7 @@ impl Gate {
         heard: &mut Option<StatusCode>,
         slot: &mut Slot,
     ) -> Result<Response<Bytes>, Rejection> {
-        let nothing = Message::default();
-        let message = operation.message().unwrap_or(&nothing);
+        let message = operation.says();
         let path =
             format!("{}{}", self.static_prefix.as_deref().unwrap_or_default(), operation.found.write_path());
         let order_by: Vec<Cow<'_, str>> =

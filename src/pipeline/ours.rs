@@ -12,13 +12,13 @@ use crate::facts::Version;
 use crate::filter::stages::{self, TAG};
 use crate::govern::Mode;
 use crate::listen::{Outbound, boxed, empty, full};
-use crate::operation::{Object, Permission};
+use crate::operation::{Demand, Object, Permission};
 use crate::registry::{Question, SearchError};
 use crate::reject::Rejection;
-use crate::route::message::Message;
 use crate::route::table::Ours;
 use crate::route::{Misread, Operation};
 use crate::rules::names::skeleton;
+use crate::stage::Stage;
 use crate::store::{KeptDigest, RequestState, VersionId};
 
 use super::promotions::said;
@@ -74,8 +74,7 @@ impl Gate {
     }
 
     async fn search(&self, passed: &Passed) -> Result<Bytes, Rejection> {
-        let nothing = Message::default();
-        let question = Question::of(passed.operation.message().unwrap_or(&nothing))?;
+        let question = Question::of(passed.operation.says())?;
         let permit = &passed.permit;
         let seen = |model: &str| permit.covers(Permission::MetadataRead, &Object::Model(model.into()));
         let user = permit.principal().user.as_str();
@@ -253,10 +252,13 @@ impl Gate {
     async fn take_digest_again(&self, passed: &Passed) -> Result<Bytes, Rejection> {
         let (model, number) = named(&passed.operation)?;
         let found = self.facts.version(&self.mlflow, model, &number.to_string()).await?;
-        if found.is_none() {
-            return Err(Rejection::NoVersion(model.to_owned(), number));
-        }
+        let found = found.ok_or_else(|| Rejection::NoVersion(model.to_owned(), number))?;
         let replace = passed.operation.message().is_some_and(|message| message.is_true("replace"));
+        let stage = self.where_stands(model, &number.to_string(), &found);
+        if replace && self.rules != Mode::Off && stage != Stage::Development {
+            // Frozen files were changed past us: what was promoted were others.
+            passed.permit.also(&[Demand::new(Permission::Admin, Object::Server)])?;
+        }
         self.digests.want(model, number, if replace { Wish::Replace } else { Wish::Take });
         Ok(written(&json!({ "state": "waiting" })))
     }

@@ -106,6 +106,14 @@ impl Gate {
 
     /// From here on the caller may go: the write ends, and is told about.
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
+        if let Err(rejection) = self.doubt_digests(&passed.holding).await {
+            trail.note_outcome(Outcome::NotApplied);
+            return answer::fail(&rejection, trail, None);
+        }
+        self.write_on(passed, trail).await
+    }
+
+    async fn write_on(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let Passed { mut slot, operation, permit, parts, stream, peer, holding } = passed;
         let begun = self.clock.now();
         let (stream, far) = stream.map(endable).unzip();
@@ -176,6 +184,13 @@ impl Gate {
             holding.linger(HANDED_OUT);
         }
         let attests = self.rules != Mode::Off;
+        // Somebody may have read the files meanwhile, as they were.
+        if let Err(error) = self.doubt_digests(&holding).await {
+            warn!(
+                error = error.detail(),
+                "a digest of files that were changed is kept until it is taken anew"
+            );
+        }
         for overlap in holding
             .changed()
             .filter(|_| attests)
@@ -183,6 +198,7 @@ impl Gate {
             .unwrap_or_default()
         {
             self.digests.want(&overlap.registration.model, overlap.registration.version, Wish::Replace);
+            self.readings.changed(&overlap.registration.model, overlap.registration.version);
         }
         let Some(message) = operation.message() else { return };
         let path = operation.found.row.path;
@@ -196,7 +212,8 @@ impl Gate {
             }
             ("registered-models/rename", Some(new_name)) if new_name != name => {
                 self.digests.renamed(name, new_name);
-                self.renamed(name, new_name).await
+                self.renamed(name, new_name).await;
+                self.readings.renamed(name);
             }
             _ => {}
         }

@@ -67,24 +67,32 @@ impl Gate {
             permit.also(&[from, wish.to].map(|at| Demand::new(Permission::StageTransition, stage(at))))?;
         }
         let held_to_rules = self.rules != Mode::Off && !candidate.is_free_of_stages(permit);
-        let mut weighed = self.weigh(permit, &candidate, wish, None, warned).await?;
-        let frozen = if held_to_rules && from == Stage::Development {
-            Some(self.freeze(wish.model, wish.version, candidate.id.created).await?)
-        } else {
-            None
-        };
-        if let Some(frozen) = &frozen {
+        // What is told is what was weighed last.
+        let mut told = Warned::new();
+        let mut weighed = self.weigh(permit, &candidate, wish, None, &mut told).await?;
+        let mut frozen = None;
+        if held_to_rules && from == Stage::Development {
+            let closed = if is_free(from, wish.to) {
+                self.close_now(candidate).await?
+            } else {
+                self.read_closed(candidate, warned).await?
+            };
             // From this moment on nobody opens the files again without being noticed, and what the version says of itself
             // is not taken back anywhere.
-            candidate = self.still_closed(candidate, frozen).await?;
-        }
-        if held_to_rules && !is_free(from, wish.to) {
-            // What the files are now, and not what they were when somebody looked.
-            let digest = self.true_digest(&candidate, warned).await?;
-            if frozen.is_some() || digest.as_ref() != Some(&weighed.digest) {
-                weighed = self.weigh(permit, &candidate, wish, digest, warned).await?;
+            candidate = closed.candidate;
+            frozen = Some(closed.frozen);
+            if !is_free(from, wish.to) {
+                told.clear();
+                weighed = self.weigh(permit, &candidate, wish, closed.digest, &mut told).await?;
             }
+        } else if held_to_rules && !is_free(from, wish.to) {
+            // What the files are now, and not what they were when somebody looked. Reading them takes a while: a test that
+            // fails meanwhile counts.
+            let digest = self.true_digest(&candidate, warned).await?;
+            told.clear();
+            weighed = self.weigh(permit, &candidate, wish, digest, &mut told).await?;
         }
+        warned.append(&mut told);
         self.carry_out(&candidate, self.intent(permit, &candidate, wish, weighed)).await?;
         if let Some(frozen) = frozen {
             frozen.keep();

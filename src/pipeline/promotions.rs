@@ -8,9 +8,8 @@ use crate::operation::{Demand, Object, Permission};
 use crate::reject::Rejection;
 use crate::route::Misread;
 use crate::route::demand::EVIDENCE;
-use crate::route::message::Message;
 use crate::stage::Stage;
-use crate::store::{Comment, Evidence, Request, RequestState, Transition};
+use crate::store::{Comment, Evidence, NEWEST, Request, RequestState, Transition, VersionId};
 
 use super::ours::{named, written};
 use super::requests::{Approved, Ask, shown};
@@ -21,6 +20,9 @@ use super::{Gate, Passed};
 const LISTED: usize = 100;
 /// So many are looked at for it, whether the caller may see them or not.
 const LOOKED_AT: usize = 1_000;
+/// A version's requests are read so many at a time, and told of in so many bytes.
+const PAGE: usize = 20;
+const ROOM: usize = 1024 * 1024;
 
 impl Gate {
     /// Opens a request for a transition.
@@ -29,8 +31,7 @@ impl Gate {
         passed: &Passed,
         warned: &mut Warned,
     ) -> Result<Bytes, Rejection> {
-        let nothing = Message::default();
-        let message = passed.operation.message().unwrap_or(&nothing);
+        let message = passed.operation.says();
         let text = |field: &'static str| message.text(field).ok_or(Misread::Missing(field));
         let ask = Ask {
             model: text("name")?,
@@ -45,8 +46,11 @@ impl Gate {
 
     /// Requests, the earliest first, as far as the caller may see their models.
     pub(super) async fn approvals(&self, passed: &Passed) -> Result<Bytes, Rejection> {
-        let nothing = Message::default();
-        let message = passed.operation.message().unwrap_or(&nothing);
+        let message = passed.operation.says();
+        let state = match message.text("state") {
+            Some(state) => RequestState::named(state).ok_or(Misread::State)?,
+            None => RequestState::Open,
+        };
         let mut after = match message.text("after") {
             Some(after) => after.parse().map_err(|_| Misread::Number("after"))?,
             None => 0_i64,
@@ -57,24 +61,27 @@ impl Gate {
             model.is_none_or(|model| model == name)
                 && passed.permit.covers(Permission::MetadataRead, &Object::Model(name.into()))
         };
-        let (mut listed, mut looked_at) = (Vec::new(), 0);
+        let (mut found, mut looked_at) = (Vec::new(), 0);
         let more = loop {
-            let page = self.store.open_requests(after, LISTED).await?;
+            let page = self.store.requests_in(state, after, LISTED).await?;
             let whole = page.len() == LISTED;
             looked_at += page.len();
             for request in page {
                 after = request.number;
                 if seen(&request) {
-                    listed.push(shown(&request, None));
+                    found.push(request);
                 }
             }
             if !whole {
                 break false;
             }
-            if listed.len() >= LISTED || looked_at >= LOOKED_AT {
+            if found.len() >= LISTED || looked_at >= LOOKED_AT {
                 break true;
             }
         };
+        let mut found = self.as_they_are(found).await?;
+        found.retain(|request| request.state == state);
+        let listed: Vec<Value> = found.iter().map(|request| shown(request, None)).collect();
         let mut said = json!({ "requests": listed });
         if let (true, Some(said)) = (more, said.as_object_mut()) {
             said.insert("next_after".to_owned(), json!(after.to_string()));
@@ -85,6 +92,7 @@ impl Gate {
     /// One request, and what it lacks.
     pub(super) async fn approval(&self, passed: &Passed) -> Result<Bytes, Rejection> {
         let request = self.visible_request(&passed.permit, number(passed)?).await?;
+        let request = self.as_it_is(request).await?;
         let lacks = self.lacks_yet(&passed.permit, &request).await?;
         Ok(written(&json!({ "request": shown(&request, lacks.as_deref()) })))
     }
@@ -115,8 +123,7 @@ impl Gate {
     /// Keeps what a test said, and shows it as a tag.
     pub(super) async fn report_evidence(&self, passed: &Passed) -> Result<Bytes, Rejection> {
         let (model, version) = named(&passed.operation)?;
-        let nothing = Message::default();
-        let message = passed.operation.message().unwrap_or(&nothing);
+        let message = passed.operation.says();
         let test = message.text("test").ok_or(Misread::Missing("test"))?;
         if !message.has("passed") {
             return Err(Misread::Missing("passed").into());
@@ -126,7 +133,8 @@ impl Gate {
         let tag = Object::Tag(model.into(), key.as_str().into());
         passed.permit.also(&[Demand::new(Permission::EvidenceWrite, tag)])?;
         let candidate = self.candidate(model, version).await?;
-        let kept = self.report(&passed.permit, &candidate, test, ok, message.text("link")).await?;
+        let said_of = (message.text("link"), message.text("digest"));
+        let kept = self.report(&passed.permit, &candidate, test, ok, said_of).await?;
         let named = (model, &*version.to_string());
         let word = if ok { "passed" } else { "failed" };
         self.facts.tag_version(&self.mlflow, named, (&key, word)).await?;
@@ -144,19 +152,46 @@ impl Gate {
         let missing = || Rejection::NoVersion(model.to_owned(), version);
         let found = found.ok_or_else(missing)?;
         let id = self.version_id(model, version, found.created).await?.ok_or_else(missing)?;
-        let transitions = self.store.history(&id).await?;
-        let evidence = self.store.evidence(&id).await?;
-        let requests = self.store.requests(&id).await?;
+        let mut truncated = Vec::new();
+        let transitions = newest("transitions", &self.store.history(&id).await?, transition, &mut truncated);
+        let evidence = newest("evidence", &self.store.evidence(&id).await?, said, &mut truncated);
+        let requests = self.newest_requests(&id, &mut truncated).await?;
         let comments = self.store.comments(&id).await?;
         Ok(written(&json!({
             "name": model,
             "version": version.to_string(),
             "stage": self.where_stands(model, &version.to_string(), &found).as_str(),
-            "transitions": transitions.iter().map(transition).collect::<Vec<_>>(),
-            "evidence": evidence.iter().map(said).collect::<Vec<_>>(),
-            "requests": requests.iter().map(|request| shown(request, None)).collect::<Vec<_>>(),
+            "transitions": transitions,
+            "evidence": evidence,
+            "requests": requests,
             "comments": comments.iter().map(commented).collect::<Vec<_>>(),
+            "truncated": truncated,
         })))
+    }
+
+    /// The newest requests of a version, as they are. What people say in them is long where they want it to be.
+    async fn newest_requests(
+        &self,
+        id: &VersionId,
+        truncated: &mut Vec<&'static str>,
+    ) -> Result<Vec<Value>, Rejection> {
+        let (mut told, mut size, mut below) = (Vec::new(), 0, i64::MAX);
+        loop {
+            let page = self.store.requests(id, below, PAGE).await?;
+            if page.is_empty() {
+                return Ok(told);
+            }
+            for request in self.as_they_are(page).await? {
+                below = request.number;
+                let request = shown(&request, None);
+                size += request.to_string().len();
+                if told.len() >= NEWEST || size > ROOM {
+                    truncated.push("requests");
+                    return Ok(told);
+                }
+                told.push(request);
+            }
+        }
     }
 
     /// Which versions stood in a stage at a time.
@@ -167,7 +202,11 @@ impl Gate {
             Some(at) => at.parse::<Timestamp>().map_err(|_| Misread::Time("at"))?,
             None => self.clock.now(),
         };
-        let came = self.store.in_stage_at(model, stage, at).await?;
+        let mut came = self.store.in_stage_at(model, stage, at).await?;
+        // What had this name may have one by now that the caller does not see.
+        came.retain(|made| {
+            passed.permit.covers(Permission::MetadataRead, &Object::Model(made.what.id.model.as_str().into()))
+        });
         Ok(written(&json!({
             "name": model,
             "stage": stage.as_str(),
@@ -175,6 +214,17 @@ impl Gate {
             "versions": came.iter().map(transition).collect::<Vec<_>>(),
         })))
     }
+}
+
+/// The newest rows of a kind, and whether there are others.
+fn newest<T>(
+    kind: &'static str,
+    rows: &[T],
+    shown: fn(&T) -> Value,
+    truncated: &mut Vec<&'static str>,
+) -> Vec<Value> {
+    truncated.extend((rows.len() > NEWEST).then_some(kind));
+    rows.iter().take(NEWEST).map(shown).collect()
 }
 
 pub(super) fn stage(text: &str) -> Result<Stage, Misread> {

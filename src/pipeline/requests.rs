@@ -1,5 +1,7 @@
 //! Requests for transitions, and what is said to them: who asks, who approves, who rejects.
 
+mod standing;
+
 use serde_json::{Value, json};
 
 use crate::authz::Permit;
@@ -9,11 +11,17 @@ use crate::reject::Rejection;
 use crate::route::Misread;
 use crate::rules::transitions::folded;
 use crate::stage::Stage;
-use crate::store::{Approving, Asking, Closing, NewApproval, NewRequest, Request, RequestState};
+use crate::store::{
+    Approval, Approving, Asking, Closing, MOST_OPEN, NewApproval, NewRequest, Request, RequestState,
+};
 
 use super::Gate;
 use super::promote::{Candidate, Cause, Wish, person};
 use super::rules::Warned;
+use standing::closed;
+
+/// The number of an approval that is only thought of: it comes after all others.
+const NOT_YET: i64 = i64::MAX;
 
 /// What somebody asks for.
 pub(super) struct Ask<'a> {
@@ -81,6 +89,10 @@ impl Gate {
         if ask.comment.trim().is_empty() {
             return Err(Misread::Missing("comment").into());
         }
+        if to == Stage::Development {
+            let what = "files that are frozen are not opened again by breaking rules".to_owned();
+            return Err(Broken::Stage(what).into());
+        }
         let request = self.kept(&new).await?;
         let number = request.number;
         let cause = Cause::BreakGlass(number, ask.comment.to_owned());
@@ -94,7 +106,7 @@ impl Gate {
             }
             return Err(rejection);
         }
-        self.store.request(number).await?.ok_or(Rejection::NoRequest(number))
+        self.reread(number).await
     }
 
     /// Where there are no house rules there are no stages but MLflow's.
@@ -109,6 +121,11 @@ impl Gate {
         match self.store.ask(new).await? {
             Asking::Kept(request) | Asking::Already(request) => Ok(request),
             Asking::Elsewhere(_) | Asking::Unknown => Err(Rejection::Overtaken),
+            Asking::TooMany => {
+                let what =
+                    format!("{MOST_OPEN} requests of this version are open: some must be decided first");
+                Err(Broken::Stage(what).into())
+            }
         }
     }
 
@@ -123,7 +140,7 @@ impl Gate {
     }
 
     /// Keeps an approval, and makes the transition if it was the last thing that was missing. Whoever approves twice has
-    /// approved once.
+    /// approved once; where that does not count any more and would if it were given now, it is given anew.
     pub(super) async fn approve(
         &self,
         permit: &Permit,
@@ -148,7 +165,8 @@ impl Gate {
             digest: request.asked.digest.clone(),
             at: self.clock.now(),
         };
-        match self.store.approve(number, &approval).await? {
+        let renews = self.renews(permit, &candidate, &request, &approval).await?;
+        match self.store.approve(number, &approval, renews).await? {
             Approving::Kept(_) | Approving::Twice => {}
             Approving::Closed => return Err(closed(&request)),
         }
@@ -162,10 +180,30 @@ impl Gate {
             Err(Rejection::Broken(broken @ (Broken::Stage(_) | Broken::Metadata(_)))) => {
                 Some(broken.to_string())
             }
+            // The files are others, which was seen when they were read.
+            Err(Rejection::NoRequest(_)) => return Err(closed(&self.reread(number).await?)),
             Err(other) => return Err(other),
         };
-        let request = self.store.request(number).await?.ok_or(Rejection::NoRequest(number))?;
-        Ok(Approved { request, lacks })
+        Ok(Approved { request: self.reread(number).await?, lacks })
+    }
+
+    /// The last approval of the same person, if it does not count any more and the new one would.
+    async fn renews(
+        &self,
+        permit: &Permit,
+        candidate: &Candidate,
+        request: &Request,
+        given: &NewApproval,
+    ) -> Result<Option<i64>, Rejection> {
+        let asked = &request.asked;
+        let last = request.approvals.iter().rfind(|approval| approval.given.folded == given.folded);
+        let rule = permit.rules().stages.rule(asked.from, asked.to);
+        // What was done against the rules is approved once and for all.
+        let (Some(last), Some(rule), None) = (last, rule, &asked.break_glass) else { return Ok(None) };
+        let mut anew = request.clone();
+        anew.approvals.push(Approval { number: NOT_YET, given: given.clone() });
+        let verdict = self.judge(permit, candidate, rule, Some(&anew), &asked.digest).await?;
+        Ok(verdict.approvals.contains(&NOT_YET).then_some(last.number))
     }
 
     /// Approvals of what was done against the rules: how many are still owed.
@@ -173,7 +211,7 @@ impl Gate {
         let number = request.number;
         let (from, to) = (request.asked.from, request.asked.to);
         let needed = permit.rules().stages.rule(from, to).map_or(1, |rule| rule.required_approvals.max(1));
-        let request = self.store.request(number).await?.ok_or(Rejection::NoRequest(number))?;
+        let request = self.reread(number).await?;
         let missing = needed.saturating_sub(request.approvals.len());
         let lacks = (missing > 0).then(|| format!("approvals that are still owed: {missing}"));
         Ok(Approved { request, lacks })
@@ -202,43 +240,12 @@ impl Gate {
         if !self.store.close_request(request.number, state, &closing).await? {
             return Err(closed(&request));
         }
-        let number = request.number;
-        self.store.request(number).await?.ok_or(Rejection::NoRequest(number))
+        self.reread(request.number).await
     }
 
     fn may_decide(&self, permit: &Permit, request: &Request) -> Result<(), Rejection> {
         let stage = Object::Stage(request.asked.id.model.as_str().into(), request.asked.to.as_str().into());
         Ok(permit.also(&[Demand::new(Permission::StageApprove, stage)])?)
-    }
-
-    /// The version that a request is about, if it is still what it was when somebody asked. A request about other bytes, or
-    /// about a version that went elsewhere, is void for good.
-    async fn still_the_same(&self, request: &Request) -> Result<Candidate, Rejection> {
-        let asked = &request.asked;
-        let owed = asked.break_glass.is_some();
-        if request.state != RequestState::Open && !(owed && request.state == RequestState::Done) {
-            return Err(closed(request));
-        }
-        let found = match self.candidate(&asked.id.model, asked.id.version).await {
-            Err(Rejection::NoVersion(..)) => None,
-            found => Some(found?),
-        };
-        let same = |candidate: &Candidate| {
-            candidate.id == asked.id
-                && candidate.found.source == asked.source
-                && (owed || candidate.stand.stage == asked.from)
-        };
-        let why = match found.filter(same) {
-            None => "the version is not the one that it was when this was asked for",
-            Some(candidate) if owed => return Ok(candidate),
-            Some(candidate) => match self.known_digest(&candidate).await? {
-                Some(digest) if digest == asked.digest => return Ok(candidate),
-                _ => "the version's files are not those for which this was asked",
-            },
-        };
-        let closing = Closing { by: String::new(), comment: why.to_owned(), at: self.clock.now() };
-        self.store.close_request(request.number, RequestState::Void, &closing).await?;
-        Err(Broken::Stage(format!("request {} is void: {why}; ask again", request.number)).into())
     }
 }
 
@@ -253,10 +260,6 @@ fn is_worth_asking(permit: &Permit, from: Stage, to: Stage) -> Result<(), Broken
         }
         Some(_) => Ok(()),
     }
-}
-
-fn closed(request: &Request) -> Rejection {
-    Broken::Stage(format!("request {} is not open any more", request.number)).into()
 }
 
 /// A request as it is shown.
@@ -276,7 +279,7 @@ pub(super) fn shown(request: &Request, lacks: Option<&str>) -> Value {
         "version": asked.id.version.to_string(),
         "from": asked.from.as_str(),
         "to": asked.to.as_str(),
-        "state": state_word(request.state),
+        "state": request.state.as_str(),
         "asked_by": asked.asker.user,
         "asked_at": asked.asked.to_string(),
         "comment": asked.comment,
@@ -298,15 +301,4 @@ pub(super) fn shown(request: &Request, lacks: Option<&str>) -> Value {
         put("lacks", lacks.into());
     }
     said
-}
-
-/// The word for a request's state.
-pub(super) fn state_word(state: RequestState) -> &'static str {
-    match state {
-        RequestState::Open => "open",
-        RequestState::Done => "done",
-        RequestState::Rejected => "rejected",
-        RequestState::Withdrawn => "withdrawn",
-        RequestState::Void => "void",
-    }
 }

@@ -54,8 +54,7 @@ impl Gate {
         passed: &Passed,
         warned: &mut Warned,
     ) -> Result<Bytes, Rejection> {
-        let nothing = Message::default();
-        let message = passed.operation.message().unwrap_or(&nothing);
+        let message = passed.operation.says();
         let model = message.text("name").unwrap_or_default();
         let number = message.text("version").unwrap_or_default();
         let version = number.parse().map_err(|_| Misread::Version)?;

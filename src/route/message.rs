@@ -22,6 +22,9 @@ pub struct Message {
     pub dropped: usize,
 }
 
+/// What a request without parameters says.
+pub(super) static NOTHING: Message = Message { fields: Vec::new(), dropped: 0 };
+
 /// What one field holds.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {

@@ -131,8 +131,9 @@ pub fn folded(user: &str) -> String {
 /// What one pass leaves can be folded in its turn; no text needs more than this.
 const MOST_PASSES: usize = 4;
 
-/// What an alias is to a database that does not tell cases and accents apart.
-fn alias_key(alias: &str) -> String {
+/// What an alias, or a tag's key, is to a database that does not tell cases and accents apart.
+#[must_use]
+pub fn alias_key(alias: &str) -> String {
     folded(alias).nfkd().filter(|letter| !is_combining_mark(*letter)).collect()
 }
 

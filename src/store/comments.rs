@@ -1,12 +1,10 @@
 //! Comments on versions.
 
-use jiff::Timestamp;
-
 use super::columns::{Fields, keyed};
 use super::error::StoreError;
-use super::kept::Comment;
-use super::session::Row;
-use super::{Store, VersionId, WITHIN};
+use super::kept::{Comment, Commenting};
+use super::session::{Row, Session};
+use super::{Store, VersionId, WITHIN, limit};
 
 macro_rules! comments {
     ($rest:literal) => {
@@ -28,16 +26,25 @@ const ADD: &str =
 
 const CHANGE: &str = "UPDATE sekisho_comments SET words = $3, changed = $4 WHERE id = $1 AND said_by = $2";
 
+const OTHERS: &str = "SELECT count(*), coalesce(sum(length(words)), 0) FROM sekisho_comments
+    WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 AND id <> $5";
+
+/// Characters in all comments on one version.
+const MOST_TEXT: i64 = 1024 * 1024;
+
 const DELETE: &str = "DELETE FROM sekisho_comments WHERE id = $1 AND said_by = $2";
 
 impl Store {
-    /// Keeps a comment.
+    /// Keeps a comment, if there is room: a version has [`NEWEST`](super::NEWEST) at most, and a million characters in them.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`]; or its id is not new.
-    pub async fn add_comment(&self, comment: &Comment) -> Result<(), StoreError> {
+    pub async fn add_comment(&self, comment: &Comment) -> Result<Commenting, StoreError> {
         self.within(WITHIN, async {
             let mut session = self.turn().await?;
+            if !has_room(&mut session, comment).await? {
+                return Ok(Commenting::NoRoom);
+            }
             let more = [
                 comment.id.as_str().into(),
                 comment.user.as_str().into(),
@@ -47,32 +54,34 @@ impl Store {
             ];
             let values = keyed(session.kind(), &comment.on, more)?;
             session.run(ADD, &values).await?;
-            session.commit().await
+            session.commit().await?;
+            Ok(Commenting::Kept)
         })
         .await
     }
 
-    /// Changes a comment of this user; what it is now.
+    /// Changes a comment of its user to what it is given as.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
-    pub async fn change_comment(
-        &self,
-        id: &str,
-        user: &str,
-        text: &str,
-        now: Timestamp,
-    ) -> Result<Option<Comment>, StoreError> {
+    pub async fn change_comment(&self, comment: &Comment) -> Result<Commenting, StoreError> {
         self.within(WITHIN, async {
             let mut session = self.turn().await?;
-            let values = [id.into(), user.into(), text.into(), now.as_microsecond().into()];
-            if session.run(CHANGE, &values).await? == 0 {
-                return Ok(None);
+            if !has_room(&mut session, comment).await? {
+                return Ok(Commenting::NoRoom);
             }
-            let row = session.row(FIND, &[id.into()]).await?;
-            let comment = row.as_ref().map(read).transpose()?;
+            let Comment { id, user, text, changed, .. } = comment;
+            let values = [
+                id.as_str().into(),
+                user.as_str().into(),
+                text.as_str().into(),
+                changed.as_microsecond().into(),
+            ];
+            if session.run(CHANGE, &values).await? == 0 {
+                return Ok(Commenting::Gone);
+            }
             session.commit().await?;
-            Ok(comment)
+            Ok(Commenting::Kept)
         })
         .await
     }
@@ -103,7 +112,7 @@ impl Store {
         .await
     }
 
-    /// All comments on a version, the earliest first.
+    /// The comments on a version, the earliest first.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
@@ -115,6 +124,17 @@ impl Store {
         })
         .await
     }
+}
+
+/// Whether a comment can be there, beside all others on its version.
+async fn has_room(session: &mut Session, comment: &Comment) -> Result<bool, StoreError> {
+    let kind = session.kind();
+    let values = keyed(kind, &comment.on, [comment.id.as_str().into()])?;
+    let others = session.row(OTHERS, &values).await?;
+    let others = others.ok_or(StoreError::Unfit { kind, what: "count" })?;
+    let (count, text) = (others.whole(0)?, others.whole(1)?);
+    let length = i64::try_from(comment.text.chars().count()).unwrap_or(i64::MAX);
+    Ok(count.saturating_add(1) < limit() && text.saturating_add(length) <= MOST_TEXT)
 }
 
 fn read(row: &Row) -> Result<Comment, StoreError> {

@@ -69,6 +69,11 @@ pub(super) async fn find(session: &mut Session, id: &VersionId) -> Result<Option
     }))
 }
 
+pub(super) async fn bytes(session: &mut Session, id: &VersionId) -> Result<Option<String>, StoreError> {
+    let row = session.row(FIND, &key(session.kind(), id)?).await?;
+    row.map(|row| row.text(2)).transpose()
+}
+
 pub(super) async fn keep(
     session: &mut Session,
     id: &VersionId,

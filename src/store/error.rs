@@ -88,6 +88,11 @@ pub enum StoreError {
         /// The version that is there.
         found: i64,
     },
+    /// Nobody else on the store knows of this sekisho: it has just come, or was taken for gone.
+    #[error(
+        "the state store ({0}) has not heard of this sekisho for a while; look what came of this before you repeat it"
+    )]
+    Unheard(Kind),
     /// The database refused, or the connection broke.
     #[error("the state store ({kind}) failed")]
     Failed {
@@ -111,7 +116,11 @@ impl StoreError {
     pub(super) fn is_taken(&self) -> bool {
         let database = match self {
             Self::Failed { source, .. } => source.as_database_error(),
-            Self::Waiting(_) | Self::Late(_) | Self::Schema { .. } | Self::Unfit { .. } => None,
+            Self::Waiting(_)
+            | Self::Late(_)
+            | Self::Schema { .. }
+            | Self::Unheard(_)
+            | Self::Unfit { .. } => None,
         };
         database.is_some_and(sqlx::error::DatabaseError::is_unique_violation)
     }

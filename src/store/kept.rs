@@ -59,6 +59,29 @@ pub enum RequestState {
     Void,
 }
 
+impl RequestState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Open, Self::Done, Self::Rejected, Self::Withdrawn, Self::Void];
+
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Done => "done",
+            Self::Rejected => "rejected",
+            Self::Withdrawn => "withdrawn",
+            Self::Void => "void",
+        }
+    }
+
+    /// The state with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
 /// A request for a transition that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRequest {
@@ -110,6 +133,8 @@ pub enum Asking {
     Elsewhere(Stage),
     /// The store was never told of the version, or MLflow has it no more.
     Unknown,
+    /// As many requests of this version are open as can be.
+    TooMany,
 }
 
 /// The end of a request.
@@ -128,7 +153,7 @@ pub struct Closing {
 pub struct NewApproval {
     /// Who.
     pub approver: Person,
-    /// Who is the same person has the same text here: one person approves a request once.
+    /// Who is the same person has the same text here: of one person one approval counts.
     pub folded: String,
     /// What they say.
     pub comment: String,
@@ -154,7 +179,7 @@ pub struct Approval {
 pub enum Approving {
     /// It is kept under this number.
     Kept(i64),
-    /// The same person has approved this request before.
+    /// The same person has approved this request before, and this does not take the place of that.
     Twice,
     /// The request is open no more, or there is none. One whose rule was broken can be approved when it is done.
     Closed,
@@ -269,4 +294,15 @@ pub struct Comment {
     pub created: Timestamp,
     /// When it was last changed.
     pub changed: Timestamp,
+}
+
+/// What became of a comment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commenting {
+    /// It is kept.
+    Kept,
+    /// Too much is said of its version already.
+    NoRoom,
+    /// There is none of this id and user to be changed.
+    Gone,
 }

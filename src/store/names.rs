@@ -24,14 +24,14 @@ const STANDING: &str =
     "SELECT count(*) FROM sekisho_stands WHERE model = $1 AND model_created = $2 AND gone = 0";
 
 const STAND_THERE: &str = concat!(
-    "INSERT INTO sekisho_stands (model, model_created, version, created, stage, since, origin, closing, gone, gone_at,
-    first_stage, first_since, change)
-    SELECT $3, o.model_created, o.version, o.created, o.stage, o.since, o.origin, o.closing, 0, NULL, o.first_stage,
+    "INSERT INTO sekisho_stands (model, model_created, version, created, stage, since, origin, closing, closed_by, gone,
+    gone_at, first_stage, first_since, change)
+    SELECT $3, o.model_created, o.version, o.created, o.stage, o.since, o.origin, o.closing, o.closed_by, 0, NULL, o.first_stage,
     o.first_since, $4 + row_number() OVER (ORDER BY o.version, o.created)
     FROM sekisho_stands AS o WHERE o.model = $1 AND o.model_created = $2 AND o.gone = 0 AND NOT ",
     moved_since!("o"),
     " ON CONFLICT (model, model_created, version, created) DO UPDATE SET stage = excluded.stage,
-    since = excluded.since, origin = excluded.origin, closing = excluded.closing, gone = 0, gone_at = NULL,
+    since = excluded.since, origin = excluded.origin, closing = excluded.closing, closed_by = excluded.closed_by, gone = 0, gone_at = NULL,
     first_stage = excluded.first_stage, first_since = excluded.first_since, change = excluded.change"
 );
 

@@ -1,8 +1,8 @@
 //! Requests for transitions, and who approved them.
 
-use std::collections::HashMap;
+mod closing;
 
-use jiff::Timestamp;
+use std::collections::HashMap;
 
 use super::columns::{Counter, Fields, json, keyed, raise};
 use super::error::StoreError;
@@ -11,6 +11,8 @@ use super::kept::{
 };
 use super::session::{Row, Session, Value};
 use super::{Store, VersionId, WITHIN, stands};
+
+pub(super) use closing::{settle, void_all};
 
 macro_rules! requests {
     ($rest:literal) => {
@@ -33,6 +35,9 @@ macro_rules! approvals {
     };
 }
 
+/// So many requests of one version are open at most: each person has one for each stage.
+pub const MOST_OPEN: i64 = 100;
+
 /// Requests, and the approvals of the same ones.
 struct Which {
     requests: &'static str,
@@ -45,12 +50,23 @@ macro_rules! which {
     };
 }
 
-const OF_VERSION: Which =
-    which!("WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 ORDER BY number DESC");
+const OF_VERSION: Which = which!(
+    "WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 AND number < $5
+    ORDER BY number DESC LIMIT $6"
+);
+
+const OPEN_OF_VERSION: Which = which!(
+    "WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 AND state = 'open'
+    ORDER BY number DESC"
+);
+
+const HOW_MANY_OPEN: &str =
+    "SELECT count(*) FROM sekisho_requests WHERE model = $1 AND model_created = $2 AND version = $3
+    AND created = $4 AND state = 'open'";
 
 const NUMBERED: Which = which!("WHERE number = $1");
 
-const OPEN: Which = which!("WHERE state = 'open' AND number > $1 ORDER BY number LIMIT $2");
+const IN_STATE: Which = which!("WHERE number > $1 AND state = $3 ORDER BY number LIMIT $2");
 
 /// Only the asker can have approved before it was done, and nobody approves their own.
 const OWED: Which = which!(
@@ -73,28 +89,15 @@ const ASK: &str =
 const MAY_APPROVE: &str = "SELECT number FROM sekisho_requests WHERE number = $1
     AND (state = 'open' OR (state = 'done' AND break_glass IS NOT NULL))";
 
-const APPROVED_ALREADY: &str = "SELECT number FROM sekisho_approvals WHERE request = $1 AND folded = $2";
+const APPROVED_ALREADY: &str = "SELECT number FROM sekisho_approvals WHERE request = $1 AND folded = $2
+    ORDER BY number DESC LIMIT 1";
 
 const APPROVE: &str =
     "INSERT INTO sekisho_approvals (number, request, approver, folded, comment, source, digest, given)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
-/// What is just being made is not closed.
-const CLOSE: &str =
-    "UPDATE sekisho_requests SET state = $2, closed_by = $3, closed_comment = $4, closed_at = $5
-    WHERE number = $1 AND state = 'open'
-    AND NOT EXISTS (SELECT 1 FROM sekisho_transitions WHERE request = $1 AND progress = 'begun')";
-
-const VOID_ALL: &str =
-    "UPDATE sekisho_requests SET state = 'void', closed_by = '', closed_comment = $5, closed_at = $6
-    WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 AND state = 'open'";
-
-const DONE: &str =
-    "UPDATE sekisho_requests SET state = 'done', closed_by = $2, closed_comment = '', closed_at = $3
-    WHERE number = $1 AND state = 'open'";
-
-const VOID_FROM: &str = "UPDATE sekisho_requests SET state = 'void', closed_by = '', closed_comment = $5, closed_at = $6
-    WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 AND state = 'open' AND from_stage = $7";
+/// Why an ordinary request is void.
+const INSTEAD: &str = "the rules were broken for it instead";
 
 const STANDS_FOR: &str =
     "SELECT number FROM sekisho_requests WHERE model = $1 AND model_created = $2 AND version = $3
@@ -115,15 +118,34 @@ impl Store {
         .await
     }
 
-    /// All requests of a version, the newest first.
+    /// Requests of a version with smaller numbers than `below`, the newest first.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
-    pub async fn requests(&self, id: &VersionId) -> Result<Vec<Request>, StoreError> {
+    pub async fn requests(
+        &self,
+        id: &VersionId,
+        below: i64,
+        limit: usize,
+    ) -> Result<Vec<Request>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.within(WITHIN, async {
+            let mut session = self.read().await?;
+            let values = keyed(session.kind(), id, [below.into(), limit.into()])?;
+            select(&mut session, &OF_VERSION, &values).await
+        })
+        .await
+    }
+
+    /// The open requests of a version, the newest first: [`MOST_OPEN`] at most.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn open_requests(&self, id: &VersionId) -> Result<Vec<Request>, StoreError> {
         self.within(WITHIN, async {
             let mut session = self.read().await?;
             let values = keyed(session.kind(), id, [])?;
-            select(&mut session, &OF_VERSION, &values).await
+            select(&mut session, &OPEN_OF_VERSION, &values).await
         })
         .await
     }
@@ -140,12 +162,17 @@ impl Store {
         .await
     }
 
-    /// Open requests with larger numbers than `after`, in their order.
+    /// Requests of which this has become, with larger numbers than `after`, in their order.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
-    pub async fn open_requests(&self, after: i64, limit: usize) -> Result<Vec<Request>, StoreError> {
-        self.some(&OPEN, after, limit).await
+    pub async fn requests_in(
+        &self,
+        state: RequestState,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Request>, StoreError> {
+        self.some(&IN_STATE, after, limit, &[state.as_str().into()]).await
     }
 
     /// Requests by which a rule was broken and that nobody but the asker has approved since, in the same way.
@@ -153,61 +180,50 @@ impl Store {
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
     pub async fn owed(&self, after: i64, limit: usize) -> Result<Vec<Request>, StoreError> {
-        self.some(&OWED, after, limit).await
+        self.some(&OWED, after, limit, &[]).await
     }
 
-    async fn some(&self, which: &Which, after: i64, limit: usize) -> Result<Vec<Request>, StoreError> {
+    async fn some(
+        &self,
+        which: &Which,
+        after: i64,
+        limit: usize,
+        more: &[Value<'_>],
+    ) -> Result<Vec<Request>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut values = vec![after.into(), limit.into()];
+        values.extend_from_slice(more);
         self.within(WITHIN, async {
             let mut session = self.read().await?;
-            select(&mut session, which, &[after.into(), limit.into()]).await
+            select(&mut session, which, &values).await
         })
         .await
     }
 
-    /// Keeps an approval. Whether it counts is not asked here.
+    /// Keeps an approval. Whether it counts is not asked here. `renews` is the same person's last one, if the new one is
+    /// to take its place: the former stays, for what was done by it.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
-    pub async fn approve(&self, request: i64, given: &NewApproval) -> Result<Approving, StoreError> {
+    pub async fn approve(
+        &self,
+        request: i64,
+        given: &NewApproval,
+        renews: Option<i64>,
+    ) -> Result<Approving, StoreError> {
         self.within(WITHIN, async {
             let mut session = self.turn().await?;
-            let approving = approve(&mut session, request, given).await?;
+            let approving = approve(&mut session, request, given, renews).await?;
             session.commit().await?;
             Ok(approving)
         })
         .await
     }
+}
 
-    /// Closes an open request. `true` for exactly one caller, and for nobody while its transition is under way.
-    ///
-    /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
-    pub async fn close_request(
-        &self,
-        number: i64,
-        state: RequestState,
-        closing: &Closing,
-    ) -> Result<bool, StoreError> {
-        if state == RequestState::Open {
-            return Ok(false);
-        }
-        self.within(WITHIN, async {
-            let mut session = self.turn().await?;
-            let Closing { by, comment, at } = closing;
-            let values = [
-                number.into(),
-                written(state).into(),
-                by.as_str().into(),
-                comment.as_str().into(),
-                at.as_microsecond().into(),
-            ];
-            let closed = session.run(CLOSE, &values).await?;
-            session.commit().await?;
-            Ok(closed == 1)
-        })
-        .await
-    }
+async fn count(session: &mut Session, sql: &'static str, values: &[Value<'_>]) -> Result<i64, StoreError> {
+    let kind = session.kind();
+    session.row(sql, values).await?.ok_or(StoreError::Unfit { kind, what: "count" })?.whole(0)
 }
 
 async fn ask(session: &mut Session, asked: &NewRequest) -> Result<Asking, StoreError> {
@@ -221,7 +237,17 @@ async fn ask(session: &mut Session, asked: &NewRequest) -> Result<Asking, StoreE
     let same = [asked.to.as_str().into(), asked.folded.as_str().into()];
     let already = select(session, &ASKED_ALREADY, &keyed(kind, &asked.id, same)?).await?.pop();
     if let Some(request) = already {
-        return Ok(Asking::Already(request));
+        if asked.break_glass.is_none() || request.asked.break_glass.is_some() {
+            return Ok(Asking::Already(request));
+        }
+        // What is done against the rules owes its approvals under a number of its own.
+        let closing = Closing { by: String::new(), comment: INSTEAD.to_owned(), at: asked.asked };
+        if !closing::close(session, request.number, RequestState::Void, &closing).await? {
+            return Ok(Asking::Already(request));
+        }
+    }
+    if count(session, HOW_MANY_OPEN, &keyed(kind, &asked.id, [])?).await? >= MOST_OPEN {
+        return Ok(Asking::TooMany);
     }
     let number = raise(session, Counter::Request, 1).await?;
     let more = [
@@ -241,12 +267,20 @@ async fn ask(session: &mut Session, asked: &NewRequest) -> Result<Asking, StoreE
     kept.map(Asking::Kept).ok_or(StoreError::Unfit { kind, what: "request" })
 }
 
-async fn approve(session: &mut Session, request: i64, given: &NewApproval) -> Result<Approving, StoreError> {
+async fn approve(
+    session: &mut Session,
+    request: i64,
+    given: &NewApproval,
+    renews: Option<i64>,
+) -> Result<Approving, StoreError> {
     if session.row(MAY_APPROVE, &[request.into()]).await?.is_none() {
         return Ok(Approving::Closed);
     }
     let same = [request.into(), given.folded.as_str().into()];
-    if session.row(APPROVED_ALREADY, &same).await?.is_some() {
+    let last = session.row(APPROVED_ALREADY, &same).await?;
+    let last = last.map(|row| row.whole(0)).transpose()?;
+    // Of two who renew the same one at once, one does.
+    if last.is_some() && last != renews {
         return Ok(Approving::Twice);
     }
     let number = raise(session, Counter::Approval, 1).await?;
@@ -273,33 +307,6 @@ pub(super) async fn stands_for(
     let more = [number.into(), transition.from.as_str().into(), transition.to.as_str().into()];
     let values = keyed(session.kind(), &transition.id, more)?;
     Ok(session.row(STANDS_FOR, &values).await?.is_some())
-}
-
-/// A transition was made: its own request is done, and no other can leave the stage that it has left.
-pub(super) async fn settle(
-    session: &mut Session,
-    transition: &NewTransition,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if let Some(number) = transition.request {
-        let by = transition.by.as_str();
-        session.run(DONE, &[number.into(), by.into(), now.as_microsecond().into()]).await?;
-    }
-    let left = transition.from;
-    let comment = format!("the version stands in {} by now", transition.to);
-    let more = [comment.into(), now.as_microsecond().into(), left.as_str().into()];
-    session.run(VOID_FROM, &keyed(session.kind(), &transition.id, more)?).await?;
-    Ok(())
-}
-
-pub(super) async fn void_all(
-    session: &mut Session,
-    id: &VersionId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let more = ["the version is gone".into(), now.as_microsecond().into()];
-    session.run(VOID_ALL, &keyed(session.kind(), id, more)?).await?;
-    Ok(())
 }
 
 async fn select(
@@ -335,7 +342,7 @@ fn read(row: &Row) -> Result<Request, StoreError> {
         break_glass: fields.text_if_any()?,
         asked: fields.moment()?,
     };
-    let state = fields.word(state, "state of a request")?;
+    let state = fields.word(RequestState::named, "state of a request")?;
     let (by, comment, at) = (fields.text_if_any()?, fields.text_if_any()?, fields.moment_if_any()?);
     let closed =
         at.map(|at| Closing { by: by.unwrap_or_default(), comment: comment.unwrap_or_default(), at });
@@ -355,19 +362,4 @@ fn read_approval(row: &Row) -> Result<(i64, Approval), StoreError> {
         at: fields.moment()?,
     };
     Ok((request, Approval { number, given }))
-}
-
-fn written(state: RequestState) -> &'static str {
-    match state {
-        RequestState::Open => "open",
-        RequestState::Done => "done",
-        RequestState::Rejected => "rejected",
-        RequestState::Withdrawn => "withdrawn",
-        RequestState::Void => "void",
-    }
-}
-
-fn state(text: &str) -> Option<RequestState> {
-    use RequestState::{Done, Open, Rejected, Void, Withdrawn};
-    [Open, Done, Rejected, Withdrawn, Void].into_iter().find(|state| written(*state) == text)
 }

@@ -10,6 +10,8 @@ const VERSIONS: &[(i64, &str, &str)] = &[
     (1, "digests", include_str!("schema/0001_digests.sql")),
     (2, "promotions", include_str!("schema/0002_promotions.sql")),
     (3, "instances", include_str!("schema/0003_instances.sql")),
+    (4, "renewals", include_str!("schema/0004_renewals.sql")),
+    (5, "owners", include_str!("schema/0005_owners.sql")),
 ];
 
 /// Where it is written down which versions were applied.

@@ -23,9 +23,22 @@ const FIND: &str = stands!("WHERE model = $1 AND model_created = $2 AND version 
 
 const AFTER: &str = stands!("WHERE change > $1 ORDER BY change LIMIT $2");
 
+/// Whether files are this sekisho's to open, whose name is `$parameter`, or nobody's who is there.
+macro_rules! ours {
+    ($parameter:literal) => {
+        concat!(
+            " (closed_by IS NULL OR closed_by = ",
+            $parameter,
+            " OR NOT EXISTS (SELECT 1 FROM sekisho_instances AS i WHERE i.id = closed_by)) "
+        )
+    };
+}
+
 /// What was closed for a transition that was never begun.
-const LEFT_CLOSED: &str = stands!(
-    "WHERE closing = 1 AND NOT EXISTS (SELECT 1 FROM sekisho_transitions AS t WHERE t.progress = 'begun'
+const LEFT_CLOSED: &str = concat!(
+    stands!("WHERE closing = 1 AND"),
+    ours!("$1"),
+    "AND NOT EXISTS (SELECT 1 FROM sekisho_transitions AS t WHERE t.progress = 'begun'
     AND t.model = sekisho_stands.model AND t.model_created = sekisho_stands.model_created
     AND t.version = sekisho_stands.version AND t.created = sekisho_stands.created) ORDER BY change"
 );
@@ -37,13 +50,27 @@ const TAKE_IN: &str =
     ON CONFLICT (model, model_created, version, created)
     DO UPDATE SET gone = 0, gone_at = NULL, change = excluded.change";
 
-const CLOSE: &str = "UPDATE sekisho_stands SET closing = $5, change = $6
+const CLOSE: &str = "UPDATE sekisho_stands SET closing = $5, change = $6, closed_by = $7
     WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4";
 
-const MOVE: &str = "UPDATE sekisho_stands SET stage = $5, since = $6, closing = 0, change = $7
+/// They stay closed, by somebody who is there.
+const CLOSE_ON: &str = concat!(
+    "UPDATE sekisho_stands SET closed_by = $5 WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4
+    AND closing = 1 AND",
+    ours!("$5")
+);
+
+const IS_OURS: &str = concat!(
+    "SELECT change FROM sekisho_stands WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 AND",
+    ours!("$5")
+);
+
+const MOVE: &str =
+    "UPDATE sekisho_stands SET stage = $5, since = $6, closing = 0, closed_by = NULL, change = $7
     WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4";
 
-const GONE: &str = "UPDATE sekisho_stands SET gone = 1, gone_at = $5, closing = 0, change = $6
+const GONE: &str =
+    "UPDATE sekisho_stands SET gone = 1, gone_at = $5, closing = 0, closed_by = NULL, change = $6
     WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4";
 
 /// Rows of one answer.
@@ -109,20 +136,24 @@ impl Store {
 
     /// Closes the files of a version that stands in `Development`, which it is taken to do if it was never taken in. The
     /// `change` of the answer is the same for as long as they stay closed: [`Store::begin`] asks for it. Nothing is done
-    /// to one that stands elsewhere or is gone.
+    /// to one that stands elsewhere or is gone. They are this sekisho's to open then, unless somebody else who is there has
+    /// closed them before.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
     pub async fn close_files(&self, id: &VersionId, now: Timestamp) -> Result<Stand, StoreError> {
         self.within(WITHIN, async {
             let mut session = self.turn().await?;
+            let ours = self.heard(&mut session).await?;
             let found = find(&mut session, id).await?;
             let mut stand = match found {
                 Some(stand) => stand,
                 None => taken_in(&mut session, id, Stage::Development, Origin::Registered, now).await?,
             };
             if stand.stage == Stage::Development && !stand.gone && !stand.closing {
-                stand = set_closing(&mut session, stand, true).await?;
+                stand = set_closing(&mut session, stand, Some(&*ours)).await?;
+            } else {
+                session.run(CLOSE_ON, &keyed(session.kind(), id, [(&*ours).into()])?).await?;
             }
             session.commit().await?;
             Ok(stand)
@@ -130,8 +161,30 @@ impl Store {
         .await
     }
 
-    /// Opens the files of a version again, if it stands in `Development` and no transition of it is under way. Whoever
-    /// else has closed them is told by [`Store::begin`]. Where the version stands, if it was ever taken in.
+    /// Files that were closed by change `seen` stay closed, by this sekisho. The stand with its new `change`; nothing if they were opened in between, or are closed for no
+    /// version in `Development` any more.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
+    pub async fn keep_closed(&self, id: &VersionId, seen: i64) -> Result<Option<Stand>, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.turn().await?;
+            let ours = self.heard(&mut session).await?;
+            let found = find(&mut session, id).await?;
+            let still = |stand: &Stand| {
+                stand.change == seen && stand.closing && !stand.gone && stand.stage == Stage::Development
+            };
+            let Some(stand) = found.filter(still) else { return Ok(None) };
+            let stand = set_closing(&mut session, stand, Some(&*ours)).await?;
+            session.commit().await?;
+            Ok(Some(stand))
+        })
+        .await
+    }
+
+    /// Opens the files of a version again, if it stands in `Development` and no transition of it is under way, and if they
+    /// are this sekisho's to open or nobody's who is there. Whoever else has closed them too is told by [`Store::begin`].
+    /// Where the version stands, if it was ever taken in.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
@@ -139,8 +192,11 @@ impl Store {
         self.within(WITHIN, async {
             let mut session = self.turn().await?;
             let Some(mut stand) = find(&mut session, id).await? else { return Ok(None) };
-            if stand.closing && !transitions::is_begun(&mut session, id).await? {
-                stand = set_closing(&mut session, stand, false).await?;
+            let me = self.name();
+            let values = keyed(session.kind(), id, [(&*me).into()])?;
+            let ours = session.row(IS_OURS, &values).await?.is_some();
+            if stand.closing && ours && !transitions::is_begun(&mut session, id).await? {
+                stand = set_closing(&mut session, stand, None).await?;
             }
             session.commit().await?;
             Ok(Some(stand))
@@ -148,15 +204,15 @@ impl Store {
         .await
     }
 
-    /// Versions whose files are closed though no transition of them is under way: it is just being prepared, or who did
-    /// so is no more.
+    /// Versions whose files are closed though no transition of them is under way: this sekisho is just preparing it, or who
+    /// did so is no more.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
     pub async fn left_closed(&self) -> Result<Vec<Stand>, StoreError> {
         self.within(WITHIN, async {
             let mut session = self.read().await?;
-            session.rows(LEFT_CLOSED, &[]).await?.iter().map(read).collect()
+            session.rows(LEFT_CLOSED, &[(&*self.name()).into()]).await?.iter().map(read).collect()
         })
         .await
     }
@@ -221,9 +277,10 @@ async fn taken_in(
     find(session, id).await?.ok_or(StoreError::Unfit { kind, what: "stand" })
 }
 
-async fn set_closing(session: &mut Session, stand: Stand, closing: bool) -> Result<Stand, StoreError> {
+async fn set_closing(session: &mut Session, stand: Stand, by: Option<&str>) -> Result<Stand, StoreError> {
     let change = raise(session, Counter::Change, 1).await?;
-    let more = [i64::from(closing).into(), change.into()];
+    let closing = by.is_some();
+    let more = [i64::from(closing).into(), change.into(), by.into()];
     session.run(CLOSE, &keyed(session.kind(), &stand.id, more)?).await?;
     Ok(Stand { closing, change, ..stand })
 }

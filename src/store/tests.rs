@@ -2,6 +2,7 @@
 
 mod addresses;
 mod decisions;
+mod edges;
 mod instances;
 mod names;
 mod promotions;
@@ -52,8 +53,11 @@ impl Place {
         all
     }
 
+    /// Another sekisho on the store, of which the others know.
     async fn open(&self) -> Store {
-        Store::open(&self.address).await.unwrap()
+        let store = Store::open(&self.address).await.unwrap();
+        assert!(!store.beat(0).await.unwrap(), "it was not known");
+        store
     }
 
     fn path(&self) -> PathBuf {

@@ -6,7 +6,7 @@ use super::columns::{Counter, Fields, json, key, keyed, raise};
 use super::error::StoreError;
 use super::kept::{Began, NewTransition, Progress, Stand, Transition};
 use super::session::{Row, Session};
-use super::{Store, VersionId, WITHIN, requests, stands};
+use super::{Store, VersionId, WITHIN, limit, requests, stands};
 use crate::stage::Stage;
 
 macro_rules! transitions {
@@ -25,8 +25,11 @@ const UNFINISHED: &str = transitions!("WHERE progress = 'begun' ORDER BY number"
 
 const HISTORY: &str = transitions!(
     "WHERE model = $1 AND model_created = $2 AND version = $3 AND created = $4 AND progress = 'done'
-    ORDER BY number DESC"
+    ORDER BY number DESC LIMIT $5"
 );
+
+const CAME_THERE: &str = "SELECT number FROM sekisho_transitions WHERE model = $1 AND model_created = $2
+    AND version = $3 AND created = $4 AND progress = 'done' AND to_stage = $5 AND digest = $6 LIMIT 1";
 
 /// Of each version the last transition before that time, by number: a clock that was set back changes no order.
 const IN_STAGE_AT: &str = transitions!(
@@ -53,25 +56,35 @@ const BEGUN: &str =
     AND created = $4 AND progress = 'begun'";
 
 const BEGIN: &str = "INSERT INTO sekisho_transitions (model, model_created, version, created, name_then, number,
-    from_stage, to_stage, made_by, request, asked_by, approvals, evidence, digest, break_glass, begun, progress)
-    VALUES ($1, $2, $3, $4, $1, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'begun')";
+    from_stage, to_stage, made_by, request, asked_by, approvals, evidence, digest, break_glass, begun, progress,
+    instance) VALUES ($1, $2, $3, $4, $1, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'begun', $16)";
 
 const END: &str =
     "UPDATE sekisho_transitions SET progress = $2, ended = $3 WHERE number = $1 AND progress = 'begun'";
+
+const IS_OURS: &str = "SELECT number FROM sekisho_transitions WHERE number = $1 AND instance = $2";
+
+/// Of somebody who is there nothing is taken.
+const TAKE_OVER: &str =
+    "UPDATE sekisho_transitions SET instance = $2 WHERE number = $1 AND progress = 'begun'
+    AND (instance IS NULL OR instance = $2 OR NOT EXISTS (SELECT 1 FROM sekisho_instances AS i
+        WHERE i.id = sekisho_transitions.instance))";
 
 const UNDO: &str = "UPDATE sekisho_transitions SET progress = 'undone', ended = $5 WHERE model = $1
     AND model_created = $2 AND version = $3 AND created = $4 AND progress = 'begun'";
 
 impl Store {
     /// Begins a transition, if the version stands as it was seen: `seen` is the [`Stand::change`] on which all was
-    /// decided. So its files have been closed ever since, and nobody else has moved it there and back.
+    /// decided. So its files have been closed ever since, and nobody else has moved it there and back. It is this
+    /// sekisho's to end.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
     pub async fn begin(&self, transition: &NewTransition, seen: i64) -> Result<Began, StoreError> {
         self.within(WITHIN, async {
             let mut session = self.turn().await?;
-            let began = begin(&mut session, transition, seen).await?;
+            let ours = self.heard(&mut session).await?;
+            let began = begin(&mut session, transition, seen, &ours).await?;
             session.commit().await?;
             Ok(began)
         })
@@ -79,20 +92,37 @@ impl Store {
     }
 
     /// Ends a transition that was begun: the moment at which the version stands elsewhere, or does not. Where it stands
-    /// now; nothing if there is no such transition, if it ended in the other way, or if the version is gone. Whoever
-    /// comes twice is answered the same, and changes nothing.
+    /// now; nothing if there is no such transition, if it ended in the other way, if it is somebody else's by now, or if
+    /// the version is gone. Whoever comes twice is answered the same, and changes nothing.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
     pub async fn end(&self, number: i64, how: Progress, now: Timestamp) -> Result<Option<Stand>, StoreError> {
         if how == Progress::Begun {
             return Ok(None);
         }
         self.within(WITHIN, async {
             let mut session = self.turn().await?;
-            let stand = end(&mut session, number, how, now).await?;
+            let ours = self.heard(&mut session).await?;
+            let stand = end(&mut session, number, (how, now), &ours).await?;
             session.commit().await?;
             Ok(stand)
+        })
+        .await
+    }
+
+    /// Takes a transition that was begun by somebody who is gone, or has been this sekisho's all along: whether it is this
+    /// sekisho's to end now.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
+    pub async fn take_over(&self, number: i64) -> Result<bool, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.turn().await?;
+            let ours = self.heard(&mut session).await?;
+            let taken = session.run(TAKE_OVER, &[number.into(), (&*ours).into()]).await? > 0;
+            session.commit().await?;
+            Ok(taken)
         })
         .await
     }
@@ -121,15 +151,28 @@ impl Store {
         .await
     }
 
-    /// What was done to a version, the newest first.
+    /// What was done to a version, the newest first: one more than [`NEWEST`](super::NEWEST) at most.
     ///
     /// # Errors
     /// The store did not answer, or not within [`WITHIN`].
     pub async fn history(&self, id: &VersionId) -> Result<Vec<Transition>, StoreError> {
         self.within(WITHIN, async {
             let mut session = self.read().await?;
-            let values = key(session.kind(), id)?;
+            let values = keyed(session.kind(), id, [limit().into()])?;
             session.rows(HISTORY, &values).await?.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Whether a version came to a stage at any time, with the bytes of this digest.
+    ///
+    /// # Errors
+    /// The store did not answer, or not within [`WITHIN`].
+    pub async fn came_to(&self, id: &VersionId, stage: Stage, digest: &str) -> Result<bool, StoreError> {
+        self.within(WITHIN, async {
+            let mut session = self.read().await?;
+            let values = keyed(session.kind(), id, [stage.as_str().into(), digest.into()])?;
+            Ok(session.row(CAME_THERE, &values).await?.is_some())
         })
         .await
     }
@@ -157,7 +200,12 @@ impl Store {
     }
 }
 
-async fn begin(session: &mut Session, transition: &NewTransition, seen: i64) -> Result<Began, StoreError> {
+async fn begin(
+    session: &mut Session,
+    transition: &NewTransition,
+    seen: i64,
+    ours: &str,
+) -> Result<Began, StoreError> {
     let found = stands::find(session, &transition.id).await?;
     let Some(stand) = found.filter(|stand| !stand.gone) else { return Ok(Began::Unknown) };
     if is_begun(session, &transition.id).await? {
@@ -175,11 +223,16 @@ async fn begin(session: &mut Session, transition: &NewTransition, seen: i64) -> 
         return Ok(Began::Closed);
     }
     let number = raise(session, Counter::Transition, 1).await?;
-    insert(session, number, transition).await?;
+    insert(session, number, transition, ours).await?;
     Ok(Began::Begun(number))
 }
 
-async fn insert(session: &mut Session, number: i64, transition: &NewTransition) -> Result<(), StoreError> {
+async fn insert(
+    session: &mut Session,
+    number: i64,
+    transition: &NewTransition,
+    ours: &str,
+) -> Result<(), StoreError> {
     let kind = session.kind();
     let more = [
         number.into(),
@@ -193,6 +246,7 @@ async fn insert(session: &mut Session, number: i64, transition: &NewTransition) 
         transition.digest.as_str().into(),
         transition.break_glass.as_deref().into(),
         transition.begun.as_microsecond().into(),
+        ours.into(),
     ];
     session.run(BEGIN, &keyed(kind, &transition.id, more)?).await?;
     Ok(())
@@ -201,8 +255,8 @@ async fn insert(session: &mut Session, number: i64, transition: &NewTransition) 
 async fn end(
     session: &mut Session,
     number: i64,
-    how: Progress,
-    now: Timestamp,
+    (how, now): (Progress, Timestamp),
+    ours: &str,
 ) -> Result<Option<Stand>, StoreError> {
     let Some(row) = session.row(NUMBERED, &[number.into()]).await? else { return Ok(None) };
     let Transition { what, progress, .. } = read(&row)?;
@@ -211,6 +265,9 @@ async fn end(
         return Ok(found);
     }
     let Some(stand) = found.filter(|_| progress == Progress::Begun) else { return Ok(None) };
+    if session.row(IS_OURS, &[number.into(), ours.into()]).await?.is_none() {
+        return Ok(None);
+    }
     let values = [number.into(), written(how).into(), now.as_microsecond().into()];
     session.run(END, &values).await?;
     if how == Progress::Undone {

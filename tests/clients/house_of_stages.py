@@ -6,6 +6,7 @@ import sqlite3
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import mlflow
@@ -131,16 +132,21 @@ class House:
 
     def rows(self, sql: str) -> None:
         """Changes the state store behind everybody's back."""
-        url = tomllib.loads(self.ruled.sekisho.config.read_text())["state"]["url"]
-        if url.startswith("sqlite://"):
-            with closing(sqlite3.connect(url.removeprefix("sqlite://"), timeout=30)) as store, store:
-                store.execute(sql)
-        else:
-            postgres.shared().query(sql, postgres.name_of(url))
+        change_store(self.ruled.sekisho, sql)
 
     def put_rows(self, old: str, new: str) -> None:
         """Changes policy.csv, whole."""
         put(self.ruled.sekisho, "policy.csv", {old: new})
+
+
+def change_store(sekisho: Sekisho, sql: str) -> None:
+    """Changes the state store behind everybody's back, in one transaction."""
+    url = tomllib.loads(sekisho.config.read_text())["state"]["url"]
+    if url.startswith("sqlite://"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite://"), timeout=30)) as store:
+            store.executescript(f"BEGIN IMMEDIATE; {sql}; COMMIT")
+    else:
+        postgres.shared().query(sql, postgres.name_of(url))
 
 
 def put(sekisho: Sekisho, file: str, edits: Mapping[str, str]) -> None:
@@ -162,9 +168,10 @@ def house_of_stages(
     more: str = "",
     behind: tuple[MlflowServer, str] | None = None,
     state: str | None = None,
+    program: Path | None = None,
 ) -> Iterator[House]:
     """Starts a house. `stages` are edits of stages.toml, `more` is written at its end; `behind` is an MLflow, and the
-    address by which sekisho finds it."""
+    address by which sekisho finds it; `program` is what is started instead of sekisho."""
     need_binary()
     with ExitStack() as stack:
         server, url = behind or (None, "")
@@ -174,7 +181,7 @@ def house_of_stages(
         settings: dict[str, dict[str, object]] = {"rules": {"mode": "enforce"}}
         if state is not None:
             settings["state"] = {"url": state}
-        sekisho = Sekisho(url, LOGS, rows, settings=settings)
+        sekisho = Sekisho(url, LOGS, rows, settings=settings, program=program)
         put(sekisho, "stages.toml", stages or {})
         with (sekisho.folder / "policies" / "stages.toml").open("a") as sink:
             sink.write(more)

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from house_of_stages import ANN, CARA, DAY, FIRST, House, house_of_stages
-from ruled import API, until
+from harness.rest import send
+from house_of_stages import ANN, CARA, DAY, FIRST, MODEL, House, house_of_stages
+from ruled import API, ruled, until
 
 GIL, HAL = "gil@example.com", "hal@example.com"
 APPROVES = f"g, user:{GIL}, role:product_manager"
@@ -219,7 +220,9 @@ def test_bytes_changed_after_the_approval(house: House) -> None:
     assert house.upload(version, "other weights").status == 200
     house.tested(version, *FIRST)
     assert house.stage(version) == "Development"
-    assert "other bytes" in house.refused(house.ann, version, "Integration_Test")
+    void = house.request(number)
+    assert void["state"] == "void" and "not those for which this was asked" in void["closed"]["comment"], void
+    assert "1 approval is needed and none counts" in house.refused(house.ann, version, "Integration_Test")
     assert house.approve(house.dan, number).status == 403
     # What was approved is what goes: the first bytes again, and their own tests.
     assert house.upload(version, "weights").status == 200
@@ -268,3 +271,91 @@ def test_another_name_is_no_other_model(house: House) -> None:
     assert fresh == version and house.stage(fresh, name) == "Development" and house.way(fresh, name) == []
     answer = house.ruled.ask(house.ann, "GET", f"{API}model-versions/get?name={renamed}&version={version}")
     assert answer.json()["model_version"]["current_stage"] == "Integration_Test"
+
+
+def test_an_approval_that_expired_is_renewed_by_whoever_gave_it(house: House) -> None:
+    """On the same request; the former stays as it was, and one that counts is not given twice."""
+    version = house.register()
+    number = house.asked(house.ann, version, "Integration_Test")
+    first = house.approved(house.cara, number)["approvals"]
+    assert [given["number"] for given in house.approved(house.cara, number)["approvals"]] == [first[0]["number"]]
+    house.rows(f"UPDATE sekisho_approvals SET given = given - {15 * DAY} WHERE request = {number}")
+    house.tested(version, *FIRST)
+    assert "has expired" in house.refused(house.ann, version, "Integration_Test")
+    renewed = house.approved(house.cara, number)
+    assert renewed["state"] == "done" and len(renewed["approvals"]) == 2, renewed
+    assert renewed["approvals"][0]["number"] == first[0]["number"]
+    assert renewed["approvals"][0]["at"] < first[0]["at"] <= renewed["approvals"][1]["at"]
+    rests_on = house.history(version)["transitions"][0]["approvals"]
+    assert rests_on == [{"number": renewed["approvals"][1]["number"], "user": CARA}]
+
+
+def test_renewing_makes_nobody_two_people(house: House) -> None:
+    version = house.register()
+    number = house.asked(house.ann, version, "Staging")
+    house.approved(house.cara, number)
+    house.rows(f"UPDATE sekisho_approvals SET given = given - {15 * DAY} WHERE request = {number}")
+    for token in [house.cara, *others(house, CARA, "product_manager")]:
+        shown = house.approved(token, number)
+        assert shown["state"] == "open" and len(shown["approvals"]) == 2, shown
+        assert "and 1 counts" in shown["lacks"] and "expired" not in shown["lacks"], shown
+    assert house.approved(house.dan, number)["state"] == "done"
+
+
+def listed(house: House, state: str) -> dict[int, dict]:
+    """The requests in a state, by number."""
+    answer = house.ruled.ask(house.root, "GET", f"/sekisho/v1/approvals?state={state}")
+    assert answer.status == 200, answer.body
+    return {request["number"]: request for request in answer.json()["requests"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"), [("deleted", "MLflow has this version no more"), ("bytes", "files are not those"), ("moved", "stands in Archived")]
+)
+def test_what_stands_no_more_is_shown_as_void(house: House, change: str, why: str) -> None:
+    """By whoever looks first, and by everybody after: in the list, by its number, in the history."""
+    version = house.register()
+    number = house.asked(house.ann, version, "Integration_Test")
+    assert listed(house, "open")[number]["state"] == "open"
+    match change:
+        case "deleted":
+            body = {"name": MODEL, "version": version}
+            assert send(house.ruled.mlflow.url, "DELETE", f"{API}model-versions/delete", None, body).status == 200
+        case "bytes":
+            assert house.upload(version, "other weights").status == 200
+            until(lambda: number not in listed(house, "open"))
+        case "moved":
+            house.rows(f"UPDATE sekisho_stands SET stage = 'Archived' WHERE version = {version} AND model = '{MODEL}'")
+    assert number not in listed(house, "open")
+    void = listed(house, "void")[number]
+    assert why in void["closed"]["comment"] and void["closed"]["by"] == "", void
+    assert house.request(number)["closed"] == void["closed"] and house.request(number)["state"] == "void"
+    answer = house.approve(house.cara, number)
+    assert answer.status == 403 and why in answer.body.decode(), answer
+
+
+def test_a_state_that_is_none_is_refused(house: House) -> None:
+    answer = house.ruled.ask(house.root, "GET", "/sekisho/v1/approvals?state=Open")
+    assert (answer.status, answer.error_code()) == (400, "INVALID_PARAMETER_VALUE"), answer
+
+
+def test_looking_reads_no_file(house: House) -> None:
+    """A request is looked at by what is kept, however long its files would take."""
+    version = house.register()
+    number = house.asked(house.ann, version, "Integration_Test")
+    log = house.ruled.mlflow.folder / "mlflow.log"
+    before = log.read_text().count("weights.txt")
+    assert before > 0
+    assert number in listed(house, "open") and house.request(number)["state"] == "open"
+    house.history(version)
+    assert log.read_text().count("weights.txt") == before
+
+
+def test_what_is_only_warned_of_is_told_once() -> None:
+    """Though what is missing is looked at before the files are closed and after."""
+    with ruled("warn") as opened:
+        house = House(opened)
+        version = house.register()
+        assert house.move(house.ann, version, "Integration_Test") == "Integration_Test"
+        line = until(lambda: opened.lines("stages"))[-1]
+        assert line["rules"] == ["stages"] and line["reason"].count("unit_test") == 1, line

@@ -129,6 +129,41 @@ def test_a_new_version_brings_no_evidence(house: House) -> None:
         assert "has not been reported" in shut(house, other, "unit_test", name)
 
 
+def test_what_is_not_made_yet_was_not_tested(house: House) -> None:
+    """Whoever may report tests cannot do so before there are bytes; a copy drops what its original has."""
+    version = house.register()
+    house.tested(version, "security_scan")
+    for value in ("passed", "failed", "perhaps"):
+        for source in (source_of(house, version), f"models:/{MODEL}/{version}"):
+            status, sentence = create(house, house.root, source, evidence__unit_test=value)
+            assert status == 400 and "evidence.unit_test" in sentence and "set the tag" in sentence, sentence
+    status, copy = create(house, house.root, f"models:/{MODEL}/{version}", evidence__security_scan="passed")
+    assert status == 200, copy
+    assert "evidence.security_scan" not in house.ruled.held(MODEL, copy)[1] and house.history(copy)["evidence"] == []
+    house.tested(copy, "security_scan")
+    assert [said["test"] for said in house.history(copy)["evidence"]] == ["security_scan"]
+
+
+def test_the_last_word_counts_among_very_many(house: House) -> None:
+    """However much was said before and of other bytes; the answer stays small."""
+    version = house.register()
+    house.tested(version, "unit_test", result="failed")
+    columns = "model, model_created, version, created, test, passed, link, reporter, digest, said"
+    house.rows(
+        f"INSERT INTO sekisho_evidence (number, {columns}) SELECT -n.n, {columns} FROM sekisho_evidence, "
+        "(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) SELECT n FROM n) AS n "
+        f"WHERE model = '{MODEL}' AND version = {version}"
+    )
+    told = house.history(version)
+    assert len(told["evidence"]) == 1000 and told["truncated"] == ["evidence"]
+    house.tested(version, *FIRST)
+    house.tested(version, *(f"other_{number}" for number in range(3)))
+    number = house.asked(house.ann, version, "Integration_Test")
+    assert house.approved(house.cara, number)["state"] == "done"
+    tests = house.history(version)["transitions"][0]["evidence"]
+    assert [test["test"] for test in tests] == list(FIRST)
+
+
 def test_tests_of_older_bytes_do_not_count(house: House) -> None:
     """The owner tests one thing and ships another."""
     version = house.register()

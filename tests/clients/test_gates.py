@@ -75,6 +75,19 @@ def test_glass_is_broken_by_administrators_alone_and_with_a_reason(house: House)
     assert house.way(version) == ["Canary"]
 
 
+def test_broken_glass_owes_its_approvals_though_it_was_asked_for_before(house: House) -> None:
+    """An ordinary request of the same person for the same stage is void, and is not the one that is to be approved."""
+    version = house.register()
+    ordinary = house.asked(house.root, version, "Integration_Test")
+    status, body = broken(house, house.root, version, stage="Integration_Test", comment="fire")
+    assert status == 200, body
+    number = house.history(version)["transitions"][0]["request"]
+    assert number != ordinary and house.request(ordinary)["state"] == "void"
+    shown = house.approved(house.cara, number)
+    assert (shown["state"], shown["break_glass"]) == ("done", "fire")
+    assert house.approve(house.dan, ordinary).status == 403
+
+
 def test_what_stood_where_at_a_time(house: House) -> None:
     """Before, between and after."""
     times = [datetime.now(UTC)]

@@ -99,6 +99,18 @@ def content(house: House, version: str) -> bytes:
     return house.ruled.ask(house.root, "GET", target).body
 
 
+def test_what_is_said_right_after_an_upload_is_of_the_new_bytes(pair: Pair) -> None:
+    """Whoever is asked, and however long it takes to take a digest of them."""
+    here, there = pair.here, pair.there
+    for _ in range(ROUNDS):
+        version = here.register()
+        there.tested(version, FIRST[0])
+        assert here.upload(version, "other weights").status == 200
+        there.tested(version, FIRST[1])
+        after, before = here.history(version)["evidence"]
+        assert before["test"] != after["test"] and before["digest"] != after["digest"]
+
+
 def test_two_last_approvals(pair: Pair) -> None:
     """Make one transition."""
     here, there = pair.here, pair.there

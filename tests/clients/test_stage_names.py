@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +13,7 @@ from conftest import LOGS, need_binary
 from harness.mlflow_server import MlflowServer
 from harness.rest import send
 from harness.sekisho import Sekisho
+from house_of_stages import change_store
 from mlflow.exceptions import MlflowException
 from ruled import API, Ruled, acting, until
 
@@ -36,26 +35,24 @@ STAND = {
 ALL = {stage: number for number, (stage, _) in STAND.items()}
 
 
-@dataclass(frozen=True)
 class House(Ruled):
-    """With the file in which sekisho keeps where versions stand."""
-
-    store: Path
+    """With a hand in what sekisho keeps of where versions stand."""
 
     def stand(self, version: int, stage: str, model: str = NAME) -> None:
         """Writes where a version stands, as another sekisho would, and waits until it is shown."""
         made = send(self.mlflow.url, "GET", f"{API}registered-models/get?name={model}").json()["registered_model"]
         row = send(self.mlflow.url, "GET", f"{API}model-versions/get?name={model}&version={version}").json()["model_version"]
-        key = (model, made["creation_timestamp"], version, row["creation_timestamp"])
-        with closing(sqlite3.connect(self.store, timeout=30)) as database, database:
-            database.execute("UPDATE sekisho_counters SET last = last + 1 WHERE name IN ('turn', 'change')")
-            (change,) = database.execute("SELECT last FROM sekisho_counters WHERE name = 'change'").fetchone()
-            database.execute("DELETE FROM sekisho_stands WHERE model = ? AND model_created = ? AND version = ? AND created = ?", key)
-            database.execute(
-                "INSERT INTO sekisho_stands (model, model_created, version, created, stage, since, origin, closing, gone,"
-                " first_stage, first_since, change) VALUES (?, ?, ?, ?, ?, 0, 'imported', 0, 0, ?, 0, ?)",
-                (*key, stage, stage, change),
-            )
+        key = (model, int(made["creation_timestamp"]), version, int(row["creation_timestamp"]))
+        names = ("model", "model_created", "version", "created")
+        this = " AND ".join(f"{name} = {part!r}" for name, part in zip(names, key, strict=True))
+        change_store(
+            self.sekisho,
+            f"""UPDATE sekisho_counters SET last = last + 1 WHERE name IN ('turn', 'change');
+            DELETE FROM sekisho_stands WHERE {this};
+            INSERT INTO sekisho_stands ({", ".join(names)}, stage, since, origin, closing, gone, first_stage, first_since, change)
+            SELECT {", ".join(map(repr, key))}, {stage!r}, 0, 'imported', 0, 0, {stage!r}, 0, last
+            FROM sekisho_counters WHERE name = 'change'""",
+        )
         token = self.token(model)
         until(lambda: self.shown(token, version, model=model)[0] == stage)
 
@@ -72,13 +69,11 @@ class House(Ruled):
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[House]:
-    """A gate with rules, whose store is a file in this folder."""
+def opened() -> Iterator[House]:
+    """A gate with rules."""
     need_binary()
-    store = folder / "state.db"
-    settings = {"rules": {"mode": "enforce"}, "state": {"url": f"sqlite://{store}"}}
-    with MlflowServer(LOGS) as server, Sekisho(server.url, LOGS, settings=settings) as sekisho:
-        yield House(sekisho, server, store)
+    with MlflowServer(LOGS) as server, Sekisho(server.url, LOGS, settings={"rules": {"mode": "enforce"}}) as sekisho:
+        yield House(sekisho, server)
 
 
 def number_of(run: str) -> str:
@@ -87,9 +82,9 @@ def number_of(run: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house() -> Iterator[House]:
     """Nine versions with files, registered by the plain client; each stands somewhere else."""
-    with opened(tmp_path_factory.mktemp("state")) as house:
+    with opened() as house:
         with house.acting(house.token()) as client:
             client.create_registered_model(NAME)
             client.create_registered_model(OTHER)
@@ -188,9 +183,9 @@ def test_a_copy_is_made_of_what_stands_there(house: House) -> None:
     assert (missing.status, missing.error_code()) == (400, "INVALID_PARAMETER_VALUE")
 
 
-def test_mirrors_written_past_sekisho_are_not_believed(tmp_path: Path) -> None:
+def test_mirrors_written_past_sekisho_are_not_believed() -> None:
     """While another sekisho promotes, and whatever somebody writes to MLflow itself; a new truth is shown soon."""
-    with opened(tmp_path) as house:
+    with opened() as house:
         for _ in range(3):
             house.version(NAME)
         house.stage(NAME, "1", "Production")

@@ -75,6 +75,14 @@ class Child:
         if self._signal_group(signal.SIGKILL):
             self._process.wait(10)
 
+    def pause(self) -> None:
+        """Stops it where it stands, until `go_on`: it does not notice."""
+        self._signal_group(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The end of a pause."""
+        self._signal_group(signal.SIGCONT)
+
     def _signal_group(self, name: signal.Signals) -> bool:
         try:
             os.killpg(self._process.pid, name)

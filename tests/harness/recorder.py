@@ -1,4 +1,5 @@
-"""A relay that stands between sekisho and MLflow and writes down every request that passes.
+"""A relay that stands between sekisho and MLflow and writes down every request that passes: its target in `targets` when it
+begins, and the whole in `seen` when it is there.
 
 On hold it passes nothing on and answers `{}` itself, for requests that no test should let a real server carry out.
 A `Stop` has one request wait in it, before MLflow hears of it or before sekisho hears of the answer.
@@ -72,9 +73,11 @@ class Recorder:
 
     def __init__(self, upstream: str) -> None:
         self.seen: list[Seen] = []
+        self.targets: list[str] = []
         self._server = _Relay(("127.0.0.1", 0), _Handler)
         self._server.upstream = upstream
         self._server.seen = self.seen
+        self._server.targets = self.targets
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -110,6 +113,7 @@ class _Relay(ThreadingHTTPServer):
     request_queue_size = 128
     upstream: str
     seen: list[Seen]
+    targets: list[str]
     held = False
     refused: str | None = None
     stop: Stop | None = None
@@ -120,7 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Relay
 
     def relay(self) -> None:
-        body = self._read_body()
+        self.server.targets.append(self.path)
+        try:
+            body = self._read_body()
+        except (ConnectionError, ValueError):
+            # MLflow hears nothing of it: it would take a part for the whole.
+            self.close_connection = True
+            return
         seen = Seen(self.command, self.path, tuple(self.headers.items()), body)
         if not seen.is_probe():
             self.server.seen.append(seen)
@@ -166,7 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:
+                raise ConnectionAbortedError("the body broke off")
+            return body
         parts: list[bytes] = []
         while size := int(self.rfile.readline().split(b";")[0], 16):
             parts.append(self.rfile.read(size))

@@ -10,7 +10,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +27,11 @@ def binary() -> Path:
     named = os.environ.get("SEKISHO_BIN")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return Path(named) if named else target / "debug" / "sekisho"
+
+
+def example(name: str) -> Path:
+    """An example of this tree, beside the debug build."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "examples" / name
 
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,8 +56,10 @@ class Sekisho:
         policy_rows: Sequence[str] = (),
         settings: Mapping[str, Mapping[str, object]] | None = None,
         environment: Mapping[str, str] | None = None,
+        program: Path | None = None,
     ) -> None:
         self._keep = keep_logs_in
+        self._program = program or binary()
         self._environment = environment or {}
         self.folder = Path(tempfile.mkdtemp(prefix="sekisho-"))
         self.port = free_port()
@@ -113,7 +121,7 @@ class Sekisho:
         return self
 
     def _start(self) -> None:
-        command = [str(binary()), "serve", "--config", str(self.config)]
+        command = [str(self._program), "serve", "--config", str(self.config)]
         self._child = Child(command, self.folder, self.log, self._environment)
         self._child.wait_ready(f"{self.admin_url}/readyz", 30)
 
@@ -127,6 +135,17 @@ class Sekisho:
         """Ends the process in the middle of whatever it does; `restart` starts another one."""
         if self._child is not None:
             self._child.kill()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The process stands still meanwhile, as on a machine that was suspended."""
+        if self._child is None:
+            raise RuntimeError("not running")
+        self._child.pause()
+        try:
+            yield
+        finally:
+            self._child.go_on()
 
     def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         if self._child is not None:
@@ -153,12 +172,12 @@ class Sekisho:
         line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
         return int(line.split()[1]) * 1024
 
-    def sign(self, claims: Mapping[str, object], algorithm: str = "HS256") -> str:
-        """A token with any claims and any `alg`, signed as HS256 with the configured secret."""
+    def sign(self, claims: Mapping[str, object], algorithm: str = "HS256", secret: str = "secret") -> str:
+        """A token with any claims and any `alg`, signed as HS256 with the configured secret, or another file's."""
         parts = [json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, claims)]
         signed = b".".join(_base64url(part) for part in parts)
-        secret = (self.folder / "secret").read_bytes()
-        token = signed + b"." + _base64url(hmac.digest(secret, signed, "sha256"))
+        key = (self.folder / secret).read_bytes()
+        token = signed + b"." + _base64url(hmac.digest(key, signed, "sha256"))
         return leaks.remember(token.decode(), "a token")
 
     def token(self, user: str, role: str, models: Sequence[str] = (), ttl: str = "8h") -> str:

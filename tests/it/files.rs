@@ -2,6 +2,7 @@
 //! to the registry in between.
 
 mod frozen;
+mod reading;
 
 use sekisho::govern::Mode;
 use std::sync::{Arc, Mutex, PoisonError};

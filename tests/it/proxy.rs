@@ -17,7 +17,7 @@ use sekisho::clock::Clock;
 use sekisho::drain::Drained;
 use sekisho::govern::Mode;
 use sekisho::listen::{self, Ceilings};
-use sekisho::pipeline::Gate;
+use sekisho::pipeline::{Gate, Patience};
 use sekisho::route::cross_site::Origins;
 use sekisho::secret::Secret;
 use sekisho::stages::Stages;
@@ -281,6 +281,7 @@ fn settings(policies_dir: PathBuf, address: upstream::Address, state: store::Add
         // What they call their models is nobody's business.
         rules: Mode::Off,
         read_versions_at_start: false,
+        patience: Patience::default(),
         origins: Origins::default(),
         // Tests ask faster than people do.
         limits: limit::Settings { requests_per_second: 0, ..limit::Settings::default() },

@@ -163,6 +163,11 @@ impl Stub {
         self.heard().iter().map(Heard::line).collect()
     }
 
+    /// How many requests of a kind were heard, answered or not.
+    pub(crate) fn begun(&self, kind: impl Fn(&Heard) -> bool) -> usize {
+        self.shared.log.borrow().heard.iter().filter(|heard| kind(heard)).count()
+    }
+
     /// What came on somebody's behalf.
     pub(crate) fn forwarded(&self) -> Vec<Heard> {
         self.heard().into_iter().filter(|heard| !heard.is_question()).collect()

@@ -42,7 +42,8 @@ struct Closed {
     at: String,
 }
 
-const HEAD: [&str; 8] = ["NUMBER", "MODEL", "VERSION", "FROM", "TO", "ASKED BY", "ASKED AT", "APPROVED BY"];
+const HEAD: [&str; 9] =
+    ["NUMBER", "MODEL", "VERSION", "FROM", "TO", "ASKED BY", "ASKED AT", "APPROVED BY", "STATE"];
 
 /// One request, a line for each thing that matters to whoever decides on it.
 pub(super) fn request(request: &Request) -> String {
@@ -81,10 +82,22 @@ fn said(how: &str, who: &str, at: &str, comment: &str) -> String {
     format!("{how} {who} at {at}{colon}{comment}")
 }
 
+/// What has become of a request, and why where somebody said so.
+fn ended(request: &Request) -> String {
+    match request.closed.as_ref().map(|closed| closed.comment.as_str()) {
+        None | Some("") => request.state.clone(),
+        Some(why) => format!("{}: {why}", request.state),
+    }
+}
+
 /// Several requests, a line each.
 pub(super) fn table(requests: &[Request]) -> String {
     let row = |request: &Request| {
-        let approved: Vec<&str> = request.approvals.iter().map(|approval| approval.user.as_str()).collect();
+        let mut approved: Vec<&str> =
+            request.approvals.iter().map(|approval| approval.user.as_str()).collect();
+        // Who renewed an approval has several.
+        approved.sort_unstable();
+        approved.dedup();
         let approved = if approved.is_empty() { "-".to_owned() } else { approved.join(", ") };
         [
             &request.number.to_string(),
@@ -95,10 +108,11 @@ pub(super) fn table(requests: &[Request]) -> String {
             &request.asked_by,
             &request.asked_at,
             &approved,
+            &ended(request),
         ]
         .map(|cell| plain(cell))
     };
-    let rows: Vec<[String; 8]> =
+    let rows: Vec<[String; 9]> =
         std::iter::once(HEAD.map(str::to_owned)).chain(requests.iter().map(row)).collect();
     let width = |at: usize| {
         rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)

@@ -9,12 +9,14 @@ use crate::operation::{Demand, Object, Permission};
 use crate::reject::Rejection;
 use crate::route::message::Message;
 use crate::stage::Stage;
-use crate::store::Comment;
+use crate::store::{Comment, Commenting};
 
 use super::super::Gate;
 use super::super::ours::written;
 use super::{millis, needed};
 
+/// As the store has it (`NEWEST`, `MOST_TEXT`).
+const COMMENTS: &str = "a version has at most 1,000 comments, of 1,048,576 characters together";
 const COMMENT: Rejection = Rejection::NoSuch("comment");
 
 impl Gate {
@@ -34,8 +36,8 @@ impl Gate {
             created: now,
             changed: now,
         };
-        self.store.add_comment(&comment).await?;
-        Ok(written(&json!({ "comment": shown(&comment, permit) })))
+        let kept = self.store.add_comment(&comment).await?;
+        told(kept, &comment, permit)
     }
 
     pub(super) async fn update_comment(
@@ -49,8 +51,9 @@ impl Gate {
         if !is_own(&comment, permit) {
             return Err(Broken::NotTheirComment.into());
         }
-        let changed = self.store.change_comment(&comment.id, &comment.user, text, self.clock.now()).await?;
-        Ok(written(&json!({ "comment": shown(&changed.ok_or(COMMENT)?, permit) })))
+        let comment = Comment { text: text.to_owned(), changed: self.clock.now(), ..comment };
+        let kept = self.store.change_comment(&comment).await?;
+        told(kept, &comment, permit)
     }
 
     pub(super) async fn delete_comment(
@@ -77,6 +80,15 @@ impl Gate {
             permit.covers(Permission::MetadataRead, &Object::Model(comment.on.model.as_str().into()))
         };
         comment.filter(seen).ok_or(COMMENT)
+    }
+}
+
+/// A comment that was kept, if it was.
+fn told(kept: Commenting, comment: &Comment, permit: &Permit) -> Result<Bytes, Rejection> {
+    match kept {
+        Commenting::Kept => Ok(written(&json!({ "comment": shown(comment, permit) }))),
+        Commenting::NoRoom => Err(Broken::TooMuch(COMMENTS).into()),
+        Commenting::Gone => Err(COMMENT),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::authz::Permit;
 use crate::govern::Broken;
 use crate::operation::{Demand, Object, Permission};
 use crate::reject::Rejection;
+use crate::route::Misread;
 use crate::route::message::Message;
 use crate::rules::transitions::folded;
 use crate::stage::Stage;
@@ -29,8 +30,7 @@ impl Gate {
         message: &Message,
         warned: &mut Warned,
     ) -> Result<Bytes, Rejection> {
-        let (model, version) = named(message)?;
-        let to = stage(needed(message, "stage")?)?;
+        let (model, version, to) = target(message)?;
         let ask = Ask { model, version, to, comment: comment(message), break_glass: false };
         let request = self.ask_for(permit, &ask, warned).await?;
         Ok(written(&json!({ "request": asked(&request, permit) })))
@@ -47,7 +47,7 @@ impl Gate {
         permit: &Permit,
         id: &VersionId,
     ) -> Result<Vec<Value>, Rejection> {
-        let mut open = self.store.requests(id).await?;
+        let mut open = self.as_they_are(self.store.open_requests(id).await?).await?;
         open.retain(|request| request.state == RequestState::Open);
         Ok(open.iter().rev().map(|request| asked(request, permit)).collect())
     }
@@ -59,8 +59,7 @@ impl Gate {
         message: &Message,
         warned: &mut Warned,
     ) -> Result<Bytes, Rejection> {
-        let (model, version) = named(message)?;
-        let to = stage(needed(message, "stage")?)?;
+        let (model, version, to) = target(message)?;
         self.may_approve(permit, model, to)?;
         let requests = self.requests_for_stage(message, to).await?;
         if message.is_true("archive_existing_versions") {
@@ -118,8 +117,7 @@ impl Gate {
         permit: &Permit,
         message: &Message,
     ) -> Result<Bytes, Rejection> {
-        let (model, _) = named(message)?;
-        let to = stage(needed(message, "stage")?)?;
+        let (model, _, to) = target(message)?;
         self.may_approve(permit, model, to)?;
         let mut closed = Err(REQUEST);
         for request in self.requests_for_stage(message, to).await? {
@@ -150,11 +148,17 @@ impl Gate {
     /// The open requests of the version that is named for a stage, the earliest first; there is one at least.
     async fn requests_for_stage(&self, message: &Message, to: Stage) -> Result<Vec<Request>, Rejection> {
         let id = self.named_version(message).await?;
-        let mut requests = self.store.requests(&id).await?;
-        requests.retain(|request| request.state == RequestState::Open && request.asked.to == to);
+        let mut requests = self.store.open_requests(&id).await?;
+        requests.retain(|request| request.asked.to == to);
         requests.reverse();
         if requests.is_empty() { Err(REQUEST) } else { Ok(requests) }
     }
+}
+
+/// What a call is about: a version, and where it is to go.
+fn target(message: &Message) -> Result<(&str, u64, Stage), Misread> {
+    let (model, version) = named(message)?;
+    Ok((model, version, stage(needed(message, "stage")?)?))
 }
 
 /// What somebody did to a request.

@@ -1,11 +1,12 @@
 //! Aliases as gates: one that serves like a stage is given to a version that stands there, or may (`[[gates]]`).
 
 use crate::authz::Permit;
-use crate::govern::Mode;
+use crate::govern::{Broken, Mode};
 use crate::ownership::Holding;
 use crate::reject::Rejection;
 use crate::route::Misread;
 use crate::route::message::Message;
+use crate::stage::Stage;
 
 use super::super::Gate;
 use super::super::rules::Warned;
@@ -35,6 +36,13 @@ impl Gate {
             return Ok(());
         }
         let wish = Wish { model, version, to, cause: Cause::Caller };
-        self.weigh(permit, &candidate, &wish, None, warned).await.map(drop)
+        self.weigh(permit, &candidate, &wish, None, warned).await?;
+        if candidate.stand.stage == Stage::Development && !candidate.is_free_of_stages(permit) {
+            let what = format!(
+                "{model}/{version} stands in Development, where its files may still change: have it go to {to} first"
+            );
+            self.broken(Broken::Stage(what), warned)?;
+        }
+        Ok(())
     }
 }

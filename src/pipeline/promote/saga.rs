@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use jiff::SignedDuration;
 use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::facts::FactError;
 use crate::reject::Rejection;
-use crate::store::{Began, Kind, NewTransition, Progress, Stand, StoreError, Transition};
+use crate::store::{Began, NewTransition, Progress, Stand, StoreError, Transition};
 use crate::upstream::UpstreamError;
 
 use super::super::Gate;
@@ -27,10 +26,8 @@ const TOLD: usize = 50;
 const LONGEST: usize = 32 * 1024;
 /// So much of a reason is told of in the tag.
 const REASON: usize = 200;
-/// Another instance that began a transition is given so long to end it.
-const THEIRS: SignedDuration = SignedDuration::from_secs(30);
 /// How often it is looked for transitions that were left.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(2);
 
 /// Why a transition is not written to MLflow.
 enum Unwritten {
@@ -38,6 +35,18 @@ enum Unwritten {
     Nothing(FactError),
     /// It may have heard a part.
     Part(FactError),
+    /// It may have heard a part, and the rest is somebody else's by now: this sekisho may be taken for gone.
+    Lost(StoreError),
+}
+
+impl From<Unwritten> for Rejection {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Nothing(error) => error.into(),
+            Unwritten::Part(error) => Self::HalfWritten(error),
+            Unwritten::Lost(error) => error.into(),
+        }
+    }
 }
 
 /// One line of the tag.
@@ -84,7 +93,7 @@ impl Gate {
         left.retain(|transition| transition.what.id == candidate.id);
         match left.first() {
             None => Ok(candidate),
-            Some(transition) if self.is_left(transition) => {
+            Some(transition) if self.store.take_over(transition.number).await? => {
                 self.finish(transition).await.map_err(|_| Rejection::Overtaken)?;
                 self.candidate(model, version).await
             }
@@ -98,13 +107,14 @@ impl Gate {
         candidate: &Candidate,
         what: NewTransition,
     ) -> Result<(), Rejection> {
+        let me = self.store.name();
         let number = match self.store.begin(&what, candidate.stand.change).await? {
             Began::Begun(number) => number,
             Began::Elsewhere(_) | Began::Underway | Began::Changed | Began::Closed | Began::Unknown => {
                 return Err(Rejection::Overtaken);
             }
         };
-        match self.write_down(&what).await {
+        match self.write_down(&what, &me).await {
             Ok(()) => {}
             Err(Unwritten::Nothing(error)) => {
                 self.store.end(number, Progress::Undone, self.clock.now()).await?;
@@ -114,7 +124,7 @@ impl Gate {
                     error.into()
                 });
             }
-            Err(Unwritten::Part(error)) => return Err(Rejection::HalfWritten(error)),
+            Err(unwritten @ (Unwritten::Part(_) | Unwritten::Lost(_))) => return Err(unwritten.into()),
         }
         let stand = self.store.end(number, Progress::Done, self.clock.now()).await.map_err(|error| {
             warn!(
@@ -143,20 +153,33 @@ impl Gate {
     }
 
     /// Writes into MLflow where a version will stand and how it came there. Doing so once more changes nothing.
-    async fn write_down(&self, what: &NewTransition) -> Result<(), Unwritten> {
+    async fn write_down(&self, what: &NewTransition, me: &str) -> Result<(), Unwritten> {
         let number = what.id.version.to_string();
         let version = (what.id.model.as_str(), number.as_str());
+        self.is_still(me)?;
         let tagged = self.facts.tag_version(&self.mlflow, version, (STAGE_TAG, what.to.as_str())).await;
         tagged.map_err(|error| {
             if is_unheard(&error) { Unwritten::Nothing(error) } else { Unwritten::Part(error) }
         })?;
+        self.is_still(me)?;
         let moved = self.facts.set_stage(&self.mlflow, version, what.to.mlflows(), false).await;
         moved.map_err(Unwritten::Part)?;
         // What cannot be read of the past is left out of the mirror, and stays in the store.
         let past = self.store.history(&what.id).await.unwrap_or_default();
         let told = told(std::iter::once(what).chain(past.iter().map(|made| &made.what)));
+        self.is_still(me)?;
         let told = self.facts.tag_version(&self.mlflow, version, (HISTORY, &told)).await;
         told.map_err(Unwritten::Part)
+    }
+
+    /// The others believe that this sekisho is there. Else one of them may have ended what it began, and the version stands
+    /// somewhere else by now.
+    fn is_still(&self, me: &str) -> Result<(), Unwritten> {
+        if self.stages_are_read() && *self.store.name() == *me {
+            Ok(())
+        } else {
+            Err(Unwritten::Lost(StoreError::Unheard(self.store.kind())))
+        }
     }
 
     /// Has MLflow show again where a version stands, if it does not.
@@ -190,7 +213,7 @@ impl Gate {
     }
 
     async fn mend_once(&self) -> Result<(), StoreError> {
-        if !self.store.standing().is_ready() {
+        if !self.stages_are_read() {
             return Ok(());
         }
         for transition in self.store.unfinished().await? {
@@ -198,7 +221,7 @@ impl Gate {
             // Whoever began it here is at it, or has gone by the time that the door opens.
             let _alone = self.alone_with(&id.model, &id.version.to_string()).await;
             let still = self.store.unfinished().await?;
-            if !still.contains(&transition) || !self.is_left(&transition) {
+            if !still.contains(&transition) || !self.store.take_over(transition.number).await? {
                 continue;
             }
             let (model, version) = (id.model.as_str(), id.version);
@@ -215,22 +238,14 @@ impl Gate {
         Ok(())
     }
 
-    /// Whether nobody is at it: behind the version's door only another instance can be, where the store is shared.
-    fn is_left(&self, transition: &Transition) -> bool {
-        match self.store.kind() {
-            Kind::Sqlite => true,
-            Kind::Postgres => self.clock.now().duration_since(transition.what.begun) > THEIRS,
-        }
-    }
-
+    /// Ends a transition that was taken over, behind its version's door: nobody else is at it.
     async fn finish(&self, transition: &Transition) -> Result<(), Rejection> {
         let Transition { number, what, .. } = transition;
+        let me = self.store.name();
         let found = self.facts.version(&self.mlflow, &what.id.model, &what.id.version.to_string()).await?;
         let end = match found {
             Some(found) if found.created == what.id.created => {
-                self.write_down(what).await.map_err(|error| match error {
-                    Unwritten::Nothing(error) | Unwritten::Part(error) => Rejection::from(error),
-                })?;
+                self.write_down(what, &me).await?;
                 Progress::Done
             }
             Some(_) | None => Progress::Undone,

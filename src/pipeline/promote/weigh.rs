@@ -9,7 +9,7 @@ use crate::principal::Principal;
 use crate::reject::Rejection;
 use crate::rules::transitions::{Approved, Case, Said, Transition, Verdict};
 use crate::stage::Stage;
-use crate::store::{Progress, Request, RequestState};
+use crate::store::{Request, RequestState};
 
 use super::super::Gate;
 use super::super::rules::Warned;
@@ -83,7 +83,7 @@ impl Gate {
             let sentence = lacking(candidate, rule, &verdict, request.as_ref());
             self.broken(Broken::Stage(sentence), warned)?;
         }
-        self.resting_on(candidate, verdict, request, digest).await
+        self.resting_on(verdict, request, digest).await
     }
 
     /// Of these requests the one that lacks least, and why the last of those that do not count does not.
@@ -163,13 +163,13 @@ impl Gate {
                 Ok(vec![Some(request.ok_or(Rejection::NoRequest(number))?)])
             }
             Cause::Caller | Cause::BreakGlass(..) => {
-                let open = self.store.requests(&candidate.id).await?.into_iter().filter(fits);
+                let open = self.store.open_requests(&candidate.id).await?.into_iter().filter(fits);
                 Ok(open.map(Some).chain([None]).collect())
             }
         }
     }
 
-    async fn judge(
+    pub(in super::super) async fn judge(
         &self,
         permit: &Permit,
         candidate: &Candidate,
@@ -205,7 +205,7 @@ impl Gate {
                 source: &approval.given.source,
             })
             .collect();
-        let reported = self.store.evidence(&candidate.id).await?;
+        let reported = self.store.last_said(&candidate.id, digest, &rule.required_tests).await?;
         let evidence: Vec<Said<'_>> = reported
             .iter()
             .map(|kept| Said {
@@ -223,36 +223,26 @@ impl Gate {
             evidence: &evidence,
             digest,
             source: &candidate.found.source,
-            was_there: self.was_there(candidate, rule.to, digest).await?,
+            was_there: self.store.came_to(&candidate.id, rule.to, digest).await?,
             lasts: permit.rules().stages.approvals_last(),
             now: self.clock.now(),
         }))
     }
 
-    /// Whether a version stood there before with the bytes that it has.
-    async fn was_there(&self, candidate: &Candidate, to: Stage, digest: &str) -> Result<bool, Rejection> {
-        let history = self.store.history(&candidate.id).await?;
-        Ok(history
-            .iter()
-            .any(|made| made.progress == Progress::Done && made.what.to == to && made.what.digest == digest))
-    }
-
     async fn resting_on(
         &self,
-        candidate: &Candidate,
         verdict: Verdict,
         request: Option<Request>,
         digest: String,
     ) -> Result<Weighed, Rejection> {
-        let evidence = self.store.evidence(&candidate.id).await?;
-        let tests = evidence.into_iter().filter(|kept| verdict.evidence.contains(&kept.number));
+        let tests = self.store.said(&verdict.evidence).await?;
         let approvals = request.iter().flat_map(|request| &request.approvals);
         let approvals = approvals.filter(|approval| verdict.approvals.contains(&approval.number));
         Ok(Weighed {
             approvals: approvals
                 .map(|approval| (approval.number, approval.given.approver.user.clone()))
                 .collect(),
-            evidence: tests.map(|kept| (kept.number, kept.said.test)).collect(),
+            evidence: tests.into_iter().map(|kept| (kept.number, kept.said.test)).collect(),
             asked_by: request.as_ref().map(|request| request.asked.asker.user.clone()).unwrap_or_default(),
             request: request.map(|request| request.number),
             digest,

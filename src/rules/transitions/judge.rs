@@ -139,6 +139,21 @@ pub enum Uncounted {
     Twice,
 }
 
+impl Uncounted {
+    /// Whether approving again mends it.
+    fn is_renewed(self) -> bool {
+        match self {
+            Self::OtherSource | Self::OtherBytes | Self::Expired | Self::Early => true,
+            Self::Asker
+            | Self::Author
+            | Self::AuthorUnknown
+            | Self::LostRight
+            | Self::WrongRole
+            | Self::Twice => false,
+        }
+    }
+}
+
 /// Clocks of several machines may differ so much.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
 
@@ -185,6 +200,8 @@ impl Transition {
                 Some(why) => others.push((approval.number, approval.user.to_owned(), why)),
             }
         }
+        // Who has approved again needs not be told of what it took the place of.
+        others.retain(|(_, user, why)| !why.is_renewed() || !people.contains(&folded(user)));
         (counted, others)
     }
 

@@ -30,28 +30,30 @@ async fn a_request_is_kept_with_its_approvals_until_it_is_closed() {
         assert_eq!(kept(&store, &asked(&id, other_target, "Ada")).await.number, 2);
         assert_eq!(kept(&store, &asked(&id, FIRST, "eve")).await.number, 3);
 
-        assert_eq!(store.approve(1, &approval("bob")).await.unwrap(), Approving::Kept(1));
-        assert_eq!(store.approve(1, &approval("BOB")).await.unwrap(), Approving::Twice);
-        assert_eq!(store.approve(3, &approval("BOB")).await.unwrap(), Approving::Kept(2));
-        assert_eq!(store.approve(1, &approval("eve")).await.unwrap(), Approving::Kept(3));
-        assert_eq!(store.approve(99, &approval("eve")).await.unwrap(), Approving::Closed);
+        assert_eq!(store.approve(1, &approval("bob"), None).await.unwrap(), Approving::Kept(1));
+        assert_eq!(store.approve(1, &approval("BOB"), None).await.unwrap(), Approving::Twice);
+        assert_eq!(store.approve(3, &approval("BOB"), None).await.unwrap(), Approving::Kept(2));
+        assert_eq!(store.approve(1, &approval("eve"), None).await.unwrap(), Approving::Kept(3));
+        assert_eq!(store.approve(99, &approval("eve"), None).await.unwrap(), Approving::Closed);
         let approvals =
             [(1, "bob"), (3, "eve")].map(|(number, user)| Approval { number, given: approval(user) });
         let expected = Request { approvals: approvals.to_vec(), ..expected };
         assert_eq!(place.open().await.request(1).await.unwrap(), Some(expected.clone()));
         let numbers = |all: Vec<Request>| all.into_iter().map(|it| it.number).collect::<Vec<_>>();
-        assert_eq!(numbers(store.requests(&id).await.unwrap()), [3, 2, 1]);
-        assert_eq!(store.open_requests(0, 1).await.unwrap(), std::slice::from_ref(&expected));
-        assert_eq!(numbers(store.open_requests(1, 9).await.unwrap()), [2, 3]);
+        assert_eq!(numbers(store.requests(&id, i64::MAX, 9).await.unwrap()), [3, 2, 1]);
+        assert_eq!(numbers(store.requests(&id, 3, 1).await.unwrap()), [2]);
+        assert_eq!(numbers(store.open_requests(&id).await.unwrap()), [3, 2, 1]);
+        assert_eq!(store.requests_in(Open, 0, 1).await.unwrap(), std::slice::from_ref(&expected));
+        assert_eq!(numbers(store.requests_in(Open, 1, 9).await.unwrap()), [2, 3]);
 
         let closing = Closing { by: "bob".into(), comment: "no".into(), at: at(5) };
         assert!(!store.close_request(1, RequestState::Open, &closing).await.unwrap());
         assert!(store.close_request(1, RequestState::Rejected, &closing).await.unwrap());
         assert!(!store.close_request(1, RequestState::Withdrawn, &closing).await.unwrap());
-        assert_eq!(store.approve(1, &approval("zoe")).await.unwrap(), Approving::Closed);
+        assert_eq!(store.approve(1, &approval("zoe"), None).await.unwrap(), Approving::Closed);
         let closed = Request { state: RequestState::Rejected, closed: Some(closing), ..expected };
         assert_eq!(store.request(1).await.unwrap(), Some(closed));
-        assert_eq!(numbers(store.open_requests(0, 9).await.unwrap()), [2, 3]);
+        assert_eq!(numbers(store.requests_in(Open, 0, 9).await.unwrap()), [2, 3]);
         assert_eq!(kept(&store, &new).await.number, 4, "the same may be asked for again");
         assert_eq!(store.request(99).await.unwrap(), None);
     }
@@ -173,12 +175,12 @@ async fn a_broken_rule_is_approved_afterwards_by_another() {
         let begun = store.begin(&transition(&id, FIRST, Some(1)), stand.change).await.unwrap();
         assert_eq!(begun, Began::Begun(1));
         store.end(1, Progress::Done, at(5)).await.unwrap().unwrap();
-        assert_eq!(store.approve(2, &approval("zoe")).await.unwrap(), Approving::Closed);
-        assert_eq!(store.approve(1, &approval("Ada")).await.unwrap(), Approving::Kept(1));
+        assert_eq!(store.approve(2, &approval("zoe"), None).await.unwrap(), Approving::Closed);
+        assert_eq!(store.approve(1, &approval("Ada"), None).await.unwrap(), Approving::Kept(1));
         let owed: Vec<_> = store.owed(0, 9).await.unwrap().into_iter().map(|it| it.number).collect();
         assert_eq!(owed, [1], "nobody approves their own");
         assert_eq!(store.owed(1, 9).await.unwrap(), []);
-        assert_eq!(store.approve(1, &approval("zoe")).await.unwrap(), Approving::Kept(2));
+        assert_eq!(store.approve(1, &approval("zoe"), None).await.unwrap(), Approving::Kept(2));
         assert_eq!(store.owed(0, 9).await.unwrap(), []);
     }
 }

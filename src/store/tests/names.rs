@@ -21,7 +21,7 @@ async fn everything_goes_along_and_only_of_this_incarnation() {
             kept(&store, &asked(id, FIRST, "ada")).await;
             store.report(id, &said("unit_test", true)).await.unwrap();
         }
-        store.approve(1, &approval("bob")).await.unwrap();
+        store.approve(1, &approval("bob"), None).await.unwrap();
         store.add_comment(&comment(&old, "c", "ada", 1)).await.unwrap();
         let before = move_on(&store, &old, FIRST, 5).await;
         let read = store.stands_after(0).await.unwrap().last().unwrap().change;
@@ -33,7 +33,7 @@ async fn everything_goes_along_and_only_of_this_incarnation() {
         let after = store.stands(&new).await.unwrap().unwrap();
         assert_eq!(after, Stand { id: new.clone(), change: after.change, ..before.clone() });
         assert_eq!(store.stands(&old).await.unwrap(), None);
-        let request = store.requests(&new).await.unwrap().pop().unwrap();
+        let request = store.requests(&new, i64::MAX, 9).await.unwrap().pop().unwrap();
         assert_eq!((request.asked.id, request.approvals.len()), (new.clone(), 1));
         assert_ne!(request.state, RequestState::Open, "what was approved bore another name");
         assert_eq!(store.evidence(&new).await.unwrap().len(), 1);
@@ -84,7 +84,11 @@ async fn who_was_quicker_is_believed_only_in_what_was_done_since() {
         let stand = store.stands(&version("new", idle)).await.unwrap().unwrap();
         assert_eq!((stand.stage, stand.origin), (Stage::IntegrationTest, Origin::Registered));
         let open = |all: Vec<Request>| all.iter().filter(|it| it.state == RequestState::Open).count();
-        assert_eq!(open(store.requests(&version("new", idle)).await.unwrap()), 1, "the same is asked once");
+        assert_eq!(
+            open(store.requests(&version("new", idle), i64::MAX, 9).await.unwrap()),
+            1,
+            "the same is asked once"
+        );
         let stand = store.stands(&new).await.unwrap().unwrap();
         assert_eq!((stand.stage, stand.origin), (Stage::Archived, Origin::Imported));
         let unfinished = store.unfinished().await.unwrap();

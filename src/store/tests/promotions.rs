@@ -88,7 +88,9 @@ pub(super) async fn taken_in(store: &Store, id: &VersionId) -> Stand {
 pub(super) async fn kept(store: &Store, request: &NewRequest) -> Request {
     match store.ask(request).await.unwrap() {
         Asking::Kept(request) => request,
-        other @ (Asking::Already(_) | Asking::Elsewhere(_) | Asking::Unknown) => panic!("{other:?}"),
+        other @ (Asking::Already(_) | Asking::Elsewhere(_) | Asking::Unknown | Asking::TooMany) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -161,7 +163,7 @@ async fn more_changes_than_one_answer_holds_are_all_read() {
         let store = place.open().await;
         place
             .behind_its_back(
-                "INSERT INTO sekisho_stands SELECT 'm', 1, n, 1, 'Canary', 5, 'imported', 0, 0, NULL, 'Canary', 5, n
+                "INSERT INTO sekisho_stands SELECT 'm', 1, n, 1, 'Canary', 5, 'imported', 0, 0, NULL, 'Canary', 5, n, NULL
                 FROM (WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 12001)
                 SELECT n FROM numbers) AS all_of_them",
             )
@@ -188,7 +190,18 @@ async fn files_stay_closed_under_one_change_until_they_are_opened() {
         assert_eq!(store.left_closed().await.unwrap(), []);
 
         // Who was told of the first closing cannot rely on a later one.
+        assert_eq!(store.keep_closed(&id, closed.change).await.unwrap(), None, "they were open in between");
         let again = store.close_files(&id, at(2)).await.unwrap();
+        assert_eq!(store.keep_closed(&id, closed.change).await.unwrap(), None, "they were open in between");
+        let kept = store.keep_closed(&id, again.change).await.unwrap().unwrap();
+        assert!(kept.closing && kept.change > again.change, "others see that nobody left them");
+        assert_eq!(store.stands(&id).await.unwrap().as_ref(), Some(&kept));
+        assert_eq!(
+            store.keep_closed(&id, again.change).await.unwrap(),
+            None,
+            "somebody else keeps them closed"
+        );
+        let again = kept;
         let new = transition(&id, FIRST, None);
         assert_eq!(store.begin(&new, closed.change).await.unwrap(), Began::Changed);
         let Began::Begun(number) = store.begin(&new, again.change).await.unwrap() else {
@@ -202,6 +215,11 @@ async fn files_stay_closed_under_one_change_until_they_are_opened() {
         store.close_files(&id, at(4)).await.unwrap();
         let moved = move_on(&store, &id, FIRST, 5).await;
         assert!(!moved.closing, "it is frozen by its stage");
+        assert_eq!(
+            store.keep_closed(&id, moved.change).await.unwrap(),
+            None,
+            "it is closed for no promotion"
+        );
         assert_eq!(store.close_files(&id, at(6)).await.unwrap(), moved);
         assert_eq!(store.open_files(&id).await.unwrap(), Some(moved));
     }
@@ -231,14 +249,17 @@ async fn a_comment_is_its_authors_alone() {
         let id = version("iris", 1);
         let (first, second) = (comment(&id, "b", "ada", 1), comment(&id, "a", "bob", 2));
         for comment in [&second, &first, &comment(&version("iris", 2), "c", "ada", 0)] {
-            store.add_comment(comment).await.unwrap();
+            assert_eq!(store.add_comment(comment).await.unwrap(), Commenting::Kept);
         }
         assert!(store.add_comment(&first).await.is_err());
         assert_eq!(store.comments(&id).await.unwrap(), [first.clone(), second.clone()]);
-        assert_eq!(store.change_comment("b", "bob", "mine", at(3)).await.unwrap(), None);
-        assert_eq!(store.change_comment("x", "ada", "mine", at(3)).await.unwrap(), None);
         let changed = Comment { text: "oh ❄".into(), changed: at(3), ..first };
-        assert_eq!(store.change_comment("b", "ada", "oh ❄", at(3)).await.unwrap(), Some(changed.clone()));
+        for other in
+            [Comment { user: "bob".into(), ..changed.clone() }, Comment { id: "x".into(), ..changed.clone() }]
+        {
+            assert_eq!(store.change_comment(&other).await.unwrap(), Commenting::Gone);
+        }
+        assert_eq!(store.change_comment(&changed).await.unwrap(), Commenting::Kept);
         assert_eq!(store.comment("b").await.unwrap(), Some(changed));
         assert!(!store.delete_comment("b", "bob").await.unwrap());
         assert!(store.delete_comment("b", "ada").await.unwrap());

@@ -57,7 +57,7 @@ async fn of_two_last_approvals_exactly_one_makes_the_transition() {
                 let (store, id) = (store(caller), id.clone());
                 async move {
                     let given = approval(&format!("user-{caller}"));
-                    let Approving::Kept(_) = store.approve(request, &given).await.unwrap() else {
+                    let Approving::Kept(_) = store.approve(request, &given, None).await.unwrap() else {
                         return false;
                     };
                     let began = store.begin(&transition(&id, FIRST, Some(request)), seen).await.unwrap();
@@ -91,13 +91,13 @@ async fn one_person_asks_once_and_approves_once() {
                 .iter()
                 .filter_map(|answer| match answer {
                     Asking::Kept(request) => Some(request.number),
-                    Asking::Already(_) | Asking::Elsewhere(_) | Asking::Unknown => None,
+                    Asking::Already(_) | Asking::Elsewhere(_) | Asking::Unknown | Asking::TooMany => None,
                 })
                 .collect();
             let [number] = kept[..] else { panic!("{answers:?}") };
             let call = |caller| {
                 let store = store(caller);
-                async move { store.approve(number, &approval("bob")).await.unwrap() }
+                async move { store.approve(number, &approval("bob"), None).await.unwrap() }
             };
             let answers = all_at_once((0..8).map(call).collect()).await;
             let twice = answers.iter().filter(|answer| **answer == Approving::Twice).count();
@@ -123,7 +123,7 @@ async fn of_many_who_close_a_request_one_does_and_no_approval_comes_after() {
                         let closing = Closing { by: user, comment: String::new(), at: at(7) };
                         return store.close_request(request, RequestState::Rejected, &closing).await.unwrap();
                     }
-                    store.approve(request, &approval(&user)).await.unwrap();
+                    store.approve(request, &approval(&user), None).await.unwrap();
                     // What is kept was kept while it was open.
                     false
                 }
@@ -131,7 +131,7 @@ async fn of_many_who_close_a_request_one_does_and_no_approval_comes_after() {
             let closed = all_at_once((0..9).map(call).collect()).await;
             assert_eq!(closed.iter().filter(|closed| **closed).count(), 1, "{closed:?}");
             let found = store(1).request(request).await.unwrap().unwrap();
-            let late = store(0).approve(request, &approval("late")).await.unwrap();
+            let late = store(0).approve(request, &approval("late"), None).await.unwrap();
             assert_eq!((found.state, late), (RequestState::Rejected, Approving::Closed));
             assert_eq!(store(0).request(request).await.unwrap().unwrap(), found);
         }
