@@ -285,10 +285,11 @@ class Reference:
         return request
 
     def breaks_glass(self, person: Person, version: Version, to: str, reason: str) -> bool:
-        """Rights, files and their freezing are not broken with it; what has no files has none that could be frozen."""
+        """Rights and frozen files are not broken with it; what has no files has none that could be frozen."""
         model, start = version.model.name, version.stage
         may = self.may_move(person, model, start, to) and self.may(person, "admin", model)
-        return may and start != to and bool(reason.strip()) and version.files is not None
+        opens = to == "Development"
+        return may and start != to and not opens and bool(reason.strip()) and version.files is not None
 
     def broke_glass(self, number: int, person: Person, version: Version, to: str) -> None:
         """It is done at once, and owes the approvals that it went without."""
