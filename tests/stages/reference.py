@@ -132,6 +132,8 @@ class Version:
     evidence: list[tuple[str, bool, str]] = field(default_factory=list)
     history: list[tuple[str, str]] = field(default_factory=list)
     lives: bool = True
+    # Who moves a version to where it stands has MLflow show it again.
+    shown: bool = False
 
     @property
     def content(self) -> str:
@@ -347,6 +349,8 @@ class Reference:
             if not possible:
                 return False
             self.goes(version, to, request)
+        else:
+            version.shown = True
         if archives:
             for other in others:
                 self.goes(other, "Archived", None)

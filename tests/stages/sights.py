@@ -110,7 +110,7 @@ class Sights:
 
     def look_at(self, version: Version) -> None:
         # A prompt's version begins without it.
-        tag = version.stage if version.files or version.history else None
+        tag = version.stage if version.files or version.history or version.shown else None
         for base, stage in [(API, version.stage), (AJAX, STAGES[version.stage])]:
             found = self.seen(version, base)
             tags = {tag["key"]: tag["value"] for tag in found["tags"]}
