@@ -140,6 +140,8 @@ impl Gate {
         match self.weigh(permit, &candidate, &wish, None, &mut Warned::new()).await {
             Ok(_) => Ok(None),
             Err(Rejection::Broken(broken)) => Ok(Some(broken.to_string())),
+            // It was closed since it was read.
+            Err(Rejection::NoRequest(_)) => Ok(gone()),
             Err(other) => Err(other),
         }
     }
