@@ -409,6 +409,8 @@ def test_the_store_dies_and_both_live(fleet: Fleet) -> None:
     until(lambda: is_mirrored(there, version, NEW))
     assert fleet.buried() == before
     for house in (here, there):
+        # Its store is looked at every two seconds while it is away.
+        until(lambda house=house, version=version: house.ask(house.root, version, "Archived").status != 424, SECONDS)
         other, number = asked(house)
         until(lambda house=house, number=number: house.approve(house.cara, number).status == 200)
         assert there.way(other) == [NEW]

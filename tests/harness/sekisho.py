@@ -17,7 +17,7 @@ from types import TracebackType
 
 from harness import leaks, postgres
 from harness.mlflow_server import keep_log
-from harness.process import Child, free_port
+from harness.process import Child, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,9 +62,9 @@ class Sekisho:
         self._program = program or binary()
         self._environment = environment or {}
         self.folder = Path(tempfile.mkdtemp(prefix="sekisho-"))
-        self.port = free_port()
+        self.port, admin = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.admin_url = f"http://127.0.0.1:{free_port()}"
+        self.admin_url = f"http://127.0.0.1:{admin}"
         self.config = self.folder / "sekisho.toml"
         self.log = self.folder / "sekisho.log"
         self._child: Child | None = None
