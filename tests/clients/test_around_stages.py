@@ -12,7 +12,7 @@ from conftest import LOGS
 from harness.mlflow_server import MlflowServer
 from harness.recorder import Recorder, Stop
 from harness.rest import Answer, send
-from house_of_stages import CARA, CI, FILES, FIRST, MODEL, OURS, ROOT, House, house_of_stages
+from house_of_stages import CARA, CI, FILES, FIRST, MODEL, OURS, ROOT, House, experiment_of, house_of_stages
 from ruled import API, GOOD, until
 
 SHORT = "fraud_detection_neural_network_auc_"
@@ -114,8 +114,8 @@ def test_files_of_two_versions_are_frozen_while_one_is(house: House) -> None:
 def test_the_folder_that_a_source_also_names_is_frozen(house: House) -> None:
     """`runs:/R/model` is a run's logged model, and would be the run's folder of that name, if somebody wrote there."""
     with house.ruled.acting(house.ann) as client:
-        experiment = mlflow.set_experiment("fraud").experiment_id
-        with mlflow.start_run() as run:
+        experiment = experiment_of(client)
+        with mlflow.start_run(experiment_id=experiment) as run:
             info = mlflow.pyfunc.log_model(name="model", python_model=lambda model_input: model_input, pip_requirements=["mlflow"])
         run_id = run.info.run_id
         name = SHORT + "staging"
