@@ -26,7 +26,7 @@ use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
-use crate::pipeline::{Below, Gate, Patience, Readings};
+use crate::pipeline::{Below, Ended, Gate, Patience, Readings};
 use crate::ready::{Latch, Ready};
 use crate::registry::Registry;
 use crate::route::cross_site::Origins;
@@ -152,6 +152,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         readings: Readings::new(settings.patience, gate.clone()),
         stages,
         below: Below::default(),
+        departed: Ended::default(),
         store,
         lists,
         journal,

@@ -5,6 +5,7 @@ mod ask;
 mod attest;
 mod cors;
 mod databricks;
+mod departures;
 mod evidence;
 mod files;
 mod frozen;
@@ -57,6 +58,7 @@ use crate::store::Store;
 use crate::upstream::Upstream;
 
 pub use attest::ATTESTED_AT_ONCE;
+pub use departures::Ended;
 pub use frozen::Frozen;
 pub use latest::Below;
 pub use readings::{Patience, Readings};
@@ -93,6 +95,8 @@ pub struct Gate {
     pub presigned: bool,
     /// What must outlive this process and is not MLflow's.
     pub store: Store,
+    /// Deletions and renames that have ended and of which the store is to hear.
+    pub departed: Ended,
     /// Lists of which a caller sees a part.
     pub lists: Lists,
     /// Where requests are told about.

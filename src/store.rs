@@ -5,6 +5,7 @@
 mod address;
 mod columns;
 mod comments;
+mod departures;
 mod digests;
 mod error;
 mod evidence;

@@ -68,6 +68,7 @@ impl Gate {
             let all = self.store.instances().await?;
             bury(&self.store, heard.look(Instant::now(), &all)).await?;
         }
+        self.end_departures().await?;
         Ok(self.open_abandoned().await?)
     }
 

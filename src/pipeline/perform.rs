@@ -110,7 +110,18 @@ impl Gate {
             trail.note_outcome(Outcome::NotApplied);
             return answer::fail(&rejection, trail, None);
         }
-        self.write_on(passed, trail).await
+        let departure = match self.departs(&passed.operation).await {
+            Ok(departure) => departure,
+            Err(rejection) => {
+                trail.note_outcome(Outcome::NotApplied);
+                return answer::fail(&rejection, trail, None);
+            }
+        };
+        let response = self.write_on(passed, trail).await;
+        if let Some(departure) = departure {
+            departure.end().await;
+        }
+        response
     }
 
     async fn write_on(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {

@@ -52,7 +52,7 @@ impl Gate {
         }
     }
 
-    async fn version_not_in_service(&self, model: &str, version: &str) -> Result<(), Rejection> {
+    pub(super) async fn version_not_in_service(&self, model: &str, version: &str) -> Result<(), Rejection> {
         let Some(found) = self.facts.version(&self.mlflow, model, version).await? else { return Ok(()) };
         let Ok(number) = version.parse::<u64>() else { return Ok(()) };
         let refused = || Err(Rejection::InProduction(model.to_owned(), number));
@@ -67,7 +67,7 @@ impl Gate {
         if enters || stand.is_some_and(|stand| stand.stage == Stage::Production) { refused() } else { Ok(()) }
     }
 
-    async fn model_not_in_service(&self, model: &str) -> Result<(), Rejection> {
+    pub(super) async fn model_not_in_service(&self, model: &str) -> Result<(), Rejection> {
         let known = || !self.stages.of_model(model).is_empty();
         self.answered(self.stages.refresh(&self.store).await, known)?;
         let begun = self.answered(self.store.unfinished().await, known)?.unwrap_or_default();

@@ -271,7 +271,7 @@ pub enum Began {
     Elsewhere(Stage),
     /// It stands there, and is not as it was seen: its files were open in between, say. It takes another look.
     Changed,
-    /// Another transition of it is under way.
+    /// Another transition of it is under way, or it is about to be deleted or renamed.
     Underway,
     /// The request was closed meanwhile, or is for something else.
     Closed,

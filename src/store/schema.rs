@@ -12,6 +12,7 @@ const VERSIONS: &[(i64, &str, &str)] = &[
     (3, "instances", include_str!("schema/0003_instances.sql")),
     (4, "renewals", include_str!("schema/0004_renewals.sql")),
     (5, "owners", include_str!("schema/0005_owners.sql")),
+    (6, "departures", include_str!("schema/0006_departures.sql")),
 ];
 
 /// Where it is written down which versions were applied.

@@ -6,7 +6,7 @@ use super::columns::{Counter, Fields, json, key, keyed, raise};
 use super::error::StoreError;
 use super::kept::{Began, NewTransition, Progress, Stand, Transition};
 use super::session::{Row, Session};
-use super::{Store, VersionId, WITHIN, limit, requests, stands};
+use super::{Store, VersionId, WITHIN, departures, limit, requests, stands};
 use crate::stage::Stage;
 
 macro_rules! transitions {
@@ -208,7 +208,9 @@ async fn begin(
 ) -> Result<Began, StoreError> {
     let found = stands::find(session, &transition.id).await?;
     let Some(stand) = found.filter(|stand| !stand.gone) else { return Ok(Began::Unknown) };
-    if is_begun(session, &transition.id).await? {
+    if is_begun(session, &transition.id).await?
+        || departures::is_departing(session, &transition.id.model, transition.id.version).await?
+    {
         return Ok(Began::Underway);
     }
     if stand.stage != transition.from {

@@ -55,6 +55,10 @@ class Fleet:
         """Transitions that were begun and have not ended."""
         return self._query("SELECT number FROM sekisho_transitions WHERE progress = 'begun'")
 
+    def departures(self) -> str:
+        """Deletions and renames that are on their way."""
+        return self._query("SELECT model FROM sekisho_departures")
+
     def closed(self) -> str:
         """Versions whose files are closed."""
         return self._query("SELECT model, version FROM sekisho_stands WHERE closing = 1")
@@ -306,6 +310,50 @@ def test_buried_elsewhere_in_the_middle(fleet: Fleet, what: str, part: str, stag
             assert stands == OLD if not begun else stands in (OLD, stage)
             until(lambda: here.ruled.held(RENAMED, version)[1]["sekisho.stage"] == stands)
             assert here.ruled.held(RENAMED, version)[0] == ("None" if stands == OLD else stands)
+    clean(there)
+
+
+@pytest.mark.parametrize("what", BURIALS)
+def test_promoted_elsewhere_while_it_is_buried(fleet: Fleet, what: str) -> None:
+    """A deletion that was looked at and is held up on its way: nothing enters Production before it has ended."""
+    here, there = fleet.here, fleet.there
+    version, number = asked(here, NEW, BURIED)
+    path = BURIALS[what][1]
+    with stopped(fleet.from_there, lambda seen: seen.target.endswith(path)) as stop, meanwhile(lambda: buried(there, what, version)) as burial:
+        stop.reach()
+        for move in (lambda: here.approve(here.cara, number), lambda: transition(here, version, NEW, BURIED)):
+            answer = move()
+            assert answer.status in (403, 409), answer
+        assert here.way(version, BURIED) == [] and not fleet.unfinished()
+        other = here.register()
+        assert transition(here, other, "Archived").status == 200, "another model is not held up"
+        stop.release()
+        assert burial().status == 200, burial()
+    assert not here.ruled.exists(BURIED) if what != "version" else here.ruled.exists(BURIED)
+    assert not fleet.departures()
+    clean(there)
+
+
+@pytest.mark.parametrize("what", BURIALS)
+def test_one_dies_while_it_buries(fleet: Fleet, what: str) -> None:
+    """Its deletion never comes to MLflow; it holds nobody up for longer than it takes to find out that it is gone."""
+    here, there = fleet.here, fleet.there
+    version, number = asked(here, NEW, BURIED)
+    path = BURIALS[what][1]
+    with (
+        stopped(fleet.from_there, lambda seen: seen.target.endswith(path), lost=True) as stop,
+        meanwhile(lambda: buried(there, what, version)),
+    ):
+        stop.reach()
+        there.ruled.sekisho.kill()
+    try:
+        assert fleet.departures()
+        until(lambda: here.approve(here.cara, number).status == 200, SECONDS)
+        assert here.way(version, BURIED) == [NEW]
+    finally:
+        there.ruled.sekisho.restart()
+    refused = buried(there, what, version)
+    assert refused.status == 403 and b"Production" in refused.body, refused
     clean(there)
 
 

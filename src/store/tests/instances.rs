@@ -174,3 +174,29 @@ async fn of_an_owner_and_who_takes_over_one_ends_it() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_about_to_be_deleted_begins_nothing() {
+    for place in Place::all().await {
+        let (one, other) = (place.open().await, place.open().await);
+        let id = version("iris", 2);
+        let change = taken_in(&one, &id).await.change;
+        let begin = async || one.begin(&transition(&id, FIRST, None), change).await.unwrap();
+        for (model, version) in [("iris", Some(2)), ("iris", None)] {
+            other.depart("a", model, version).await.unwrap();
+            assert_eq!(begin().await, Began::Underway, "{model} {version:?}");
+            other.arrived("a").await.unwrap();
+        }
+        // Whoever sent it is gone; who is back is somebody else.
+        other.depart("b", "iris", Some(2)).await.unwrap();
+        buried(&other, &one).await;
+        unheard(&other.depart("c", "iris", Some(2)).await);
+        other.beat(0).await.unwrap();
+        for (id, model, version) in
+            [("d", "iris", Some(3)), ("e", "iri", None), ("f", "iris", Some(u64::MAX))]
+        {
+            other.depart(id, model, version).await.unwrap();
+        }
+        assert_eq!(begin().await, Began::Begun(1));
+    }
+}
