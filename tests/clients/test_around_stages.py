@@ -190,6 +190,31 @@ def test_glass_that_is_broken_over_a_request_leaves_approvals_owed(house: House)
     assert [given["user"] for given in house.approved(house.cara, request["number"])["approvals"]] == [CARA]
 
 
+def test_glass_closes_files_before_it_moves_them(house: House, wire: tuple[MlflowServer, Recorder]) -> None:
+    """What is moved by broken glass is what was read: nobody changes it while the transition is under way."""
+    version = house.register()
+    folder = house.folders[f"{MODEL}/{version}"]
+    body = {"name": MODEL, "version": version, "stage": "Canary", "comment": "fire", "break_glass": True}
+    stop = Stop(lambda seen: seen.target.endswith("model-versions/set-tag") and b"sekisho.stage" in seen.body)
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(house.ruled.ask(house.root, "POST", f"{OURS}approvals", body)))
+    wire[1].stop(stop)
+    thread.start()
+    try:
+        stop.reach()
+        for token in (house.ann, house.root):
+            answer = house.upload(version, "evil", token)
+            assert answer.status == 403, answer
+        assert held(house, folder) == b"weights"
+    finally:
+        wire[1].stop(None)
+        stop.release()
+        thread.join(60)
+    assert answers[0].status == 200, answers
+    assert house.stage(version) == "Canary" and house.upload(version, "evil", house.root).status == 403
+    assert house.history(version)["transitions"][0]["digest"] == house.ruled.held(MODEL, version)[1]["model_hash"]
+
+
 def test_glass_opens_no_files(house: House) -> None:
     """What has left Development does not come back to it, where its files could be changed."""
     version = promoted(house)

@@ -163,6 +163,40 @@ def test_nobody_approves_their_own_request(ann: Registry, dan: Registry, house: 
     assert len(list(ann.list_transition_requests(MODEL, version))) == 1
 
 
+def test_what_is_approved_takes_the_place_of_what_stands_there(ann: Registry, dan: Registry, house: House, ruled: Ruled) -> None:
+    """With `archive_existing_versions`, by somebody who may archive; and only once the transition is made."""
+    old, new = house.register(), house.register()
+    for version in (old, new):
+        body = {"name": MODEL, "version": version, "stage": "User_Acceptance_Test", "comment": "fire", "break_glass": True}
+        assert ruled.ask(house.root, "POST", "/sekisho/v1/approvals", body).status == 200
+        house.tested(version, "acceptance_test")
+    ann.create_transition_request(MODEL, old, "Staging")
+    dan.approve_transition_request(MODEL, old, "Staging", False)
+    assert house.stage(old) == "Staging"
+    ann.create_transition_request(MODEL, new, "Staging")
+    house.tested(new, "acceptance_test", result="failed")
+    eve = Registry(ruled.url, ruled.token(user="eve@example.com"))
+    activity = eve.approve_transition_request(MODEL, new, "Staging", True).activity
+    assert "acceptance_test" in activity.system_comment
+    assert (house.stage(old), house.stage(new)) == ("Staging", "User_Acceptance_Test")
+    house.tested(new, "acceptance_test")
+    eve.approve_transition_request(MODEL, new, "Staging", True)
+    assert (house.stage(old), house.stage(new)) == ("Archived", "Staging")
+
+
+def test_of_two_requests_a_void_one_holds_up_nobody(ann: Registry, cara: Registry, house: House, ruled: Ruled) -> None:
+    """The first was for other bytes; whoever approves the stage approves what still stands."""
+    version = house.register()
+    ann.create_transition_request(MODEL, version, "Integration_Test")
+    assert house.upload(version, "other weights").status == 200
+    eve = Registry(ruled.url, ruled.token(user="eve@example.com"))
+    eve.create_transition_request(MODEL, version, "Integration_Test")
+    house.tested(version, "unit_test", "data_validation")
+    cara.approve_transition_request(MODEL, version, "Integration_Test", False)
+    assert house.stage(version) == "Integration_Test"
+    assert house.history(version)["transitions"][0]["asked_by"] == "eve@example.com"
+
+
 def test_what_is_missing_is_told(ann: Registry, dan: Registry, house: House) -> None:
     version = house.register()
     ann.create_transition_request(MODEL, version, "Integration_Test")

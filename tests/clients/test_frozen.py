@@ -114,6 +114,16 @@ def test_no_address_changes_frozen_files(house: House, stage: str) -> None:
         assert answer.status == 200, (method, target, answer)
 
 
+@pytest.mark.parametrize("path", ["runs/delete", "runs/restore", "experiments/delete"])
+def test_a_run_of_which_only_a_logged_model_is_frozen(house: House, path: str) -> None:
+    """Its own folder is no version that left Development; deleting it would hide the logged model's source all the same."""
+    house.stands("victim", "Staging")
+    for base in (API, AJAX):
+        body = {"experiment_id": house.experiment} if path.startswith("experiments") else {"run_id": house.run}
+        answer = house.ask("POST", base + path, body)
+        assert answer.status == 403 and b"nobody changes these files" in answer.body, answer
+
+
 def test_files_of_versions_in_development_are_changed(house: House) -> None:
     """The same requests, each of which MLflow takes or finds nothing for, none of which the gate refuses."""
     for method, target, body in house.changes():
