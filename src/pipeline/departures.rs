@@ -57,12 +57,8 @@ impl Gate {
         };
         let row = operation.found.row;
         let Some(model) = message.text("name").filter(|_| self.rules != Mode::Off) else { return Ok(None) };
-        let leaves = match row.rule {
-            Rule::NotInService => true,
-            Rule::Name => message.text("new_name").is_some_and(|name| name != model),
-            _ => false,
-        };
-        if !leaves {
+        let renamed = row.rule == Rule::Name && message.text("new_name").is_some_and(|name| name != model);
+        if row.rule != Rule::NotInService && !renamed {
             return Ok(None);
         }
         let version = message.text("version").filter(|_| row.path == "model-versions/delete");
