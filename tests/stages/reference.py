@@ -108,7 +108,7 @@ class Request:
     asker: Person
     content: str
     stage: str
-    # Whoever approves twice has approved once, as whom they were then.
+    # Whoever approves twice has approved once, as whom they were then; anew, where that does not count any more.
     approved_by: dict[str, Person] = field(default_factory=dict)
     state: str = "open"
     # What was done against the rules, and is to be approved afterwards.
@@ -311,7 +311,9 @@ class Reference:
             return False
         if person.folded == request.asker.folded:
             return False
-        request.approved_by.setdefault(person.folded, person)
+        former = request.approved_by.get(person.folded)
+        if former is None or not self.may(former, "stage_approve", name, request.to):
+            request.approved_by[person.folded] = person
         if request.glass:
             return True
         if not self.may_move(request.asker, name, version.stage, request.to):
