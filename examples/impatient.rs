@@ -28,5 +28,5 @@ async fn main() {
     let stop = async move {
         let _told = terminate.recv().await;
     };
-    let _drained = bound.until(stop, reload, std::io::stdout()).await;
+    let _drained = bound.until(stop, reload).await;
 }

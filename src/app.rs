@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::admin::Health;
-use crate::audit::{Journal, Writer};
+use crate::audit::{Journal, Reads};
 use crate::authn::{self, Authenticator};
 use crate::authz::watch::{Standing, watch};
 use crate::authz::{self, Authorizer, PolicySet, PolicyWriter, in_force};
@@ -28,6 +28,8 @@ use crate::mistake::Mistake;
 use crate::ownership::Ownership;
 use crate::pipeline::{Below, Ended, Gate, Patience, Readings};
 use crate::ready::{Latch, Ready};
+use crate::record::line::{Entry, Line};
+use crate::record::{self, Standing as Recording};
 use crate::registry::Registry;
 use crate::route::cross_site::Origins;
 use crate::rules::names::skeleton;
@@ -52,6 +54,10 @@ pub struct Settings {
     pub upstream: upstream::Settings,
     /// The state store.
     pub state: store::Address,
+    /// The record.
+    pub record: record::Settings,
+    /// How allowed reads are told of.
+    pub reads: Reads,
     /// MLflow's `--static-prefix`.
     pub static_prefix: Option<String>,
     /// Whether addresses are handed out that open files without sekisho.
@@ -91,6 +97,9 @@ pub enum StartError {
     /// The state store.
     #[error(transparent)]
     State(#[from] OpenError),
+    /// The record.
+    #[error(transparent)]
+    Record(#[from] record::OpenError),
     /// The key of page tokens.
     #[error(transparent)]
     Lists(#[from] KeyError),
@@ -105,7 +114,7 @@ pub struct Bound {
     policies: (PathBuf, PolicyWriter, Standing),
     trigger: Trigger,
     drain: Drain,
-    writer: Writer,
+    record: (record::Writer, Vec<Line>),
     read_versions_at_start: bool,
 }
 
@@ -130,7 +139,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let data = Listener::bind(settings.listen).await?;
     let admin = Listener::bind(settings.admin).await?;
     let (trigger, drain) = drain::channel(settings.grace);
-    let (journal, lines) = Journal::new();
+    let (written, writing, left) = record::open(&settings.record, &clock)?;
     let standing = Standing::default();
     let health = Health {
         ready: Ready::default(),
@@ -155,7 +164,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         departed: Ended::default(),
         store,
         lists,
-        journal,
+        journal: Journal::new(written, settings.reads),
         clock,
         drain: drain.clone(),
         static_prefix: settings.static_prefix,
@@ -163,7 +172,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     });
     let policies = (settings.policies_dir, writer, standing);
     let read_versions_at_start = settings.read_versions_at_start;
-    Ok(Bound { data, admin, gate, health, policies, trigger, drain, writer: lines, read_versions_at_start })
+    let record = (writing, left);
+    Ok(Bound { data, admin, gate, health, policies, trigger, drain, record, read_versions_at_start })
 }
 
 impl Bound {
@@ -192,28 +202,21 @@ impl Bound {
     }
 
     /// Serves until `stop`, then drains: what is in flight is finished, nothing new is taken. Each message of `reload`
-    /// has the policies read again. Lines of requests go to `out`.
-    pub async fn until(
-        self,
-        stop: impl Future<Output = ()>,
-        reload: mpsc::Receiver<()>,
-        out: impl std::io::Write + Send + 'static,
-    ) -> Drained {
-        let Self { data, admin, gate, health, policies, trigger, drain, writer, read_versions_at_start } =
+    /// has the policies read again.
+    pub async fn until(self, stop: impl Future<Output = ()>, reload: mpsc::Receiver<()>) -> Drained {
+        let Self { data, admin, gate, health, policies, trigger, drain, record, read_versions_at_start } =
             self;
-        let lines = std::thread::spawn(move || writer.run(out));
+        let (writer, left) = record;
+        let written = gate.journal.record().clone();
+        let counted = gate.journal.counted();
+        let lines = std::thread::spawn(move || writer.run(counted));
         let (dir, policy_writer, standing) = policies;
         let end = drain.clone();
         let watched = drain.clone();
         drain.spawn(async move { watch(dir, policy_writer, standing, watched.started(), reload).await });
         drain.spawn(follow(Arc::clone(&gate), health.ready.clone(), end));
-        for _ in 0..crate::pipeline::ATTESTED_AT_ONCE {
-            let attesting = Arc::clone(&gate);
-            drain.spawn(async move { attesting.attest().await });
-        }
         gate.read_stages().await;
-        let mending = Arc::clone(&gate);
-        drain.spawn(async move { mending.mend().await });
+        work_beside(&gate, &drain, left);
         // Not under the drain: what is in flight goes by where versions stand until it has ended.
         let kept = CancellationToken::new();
         let (keeping, ending, end) = (Arc::clone(&gate), Arc::clone(&gate), kept.clone());
@@ -246,11 +249,26 @@ impl Bound {
         {
             debug!("others on the state store find out that this one is gone");
         }
+        written.end();
         let joined = tokio::task::spawn_blocking(move || lines.join());
         if tokio::time::timeout(Duration::from_secs(2), joined).await.is_err() {
-            warn!("some lines of requests were not written");
+            warn!("the last lines of the record may not stay");
         }
         drained
+    }
+}
+
+/// What is done beside requests, until the drain.
+fn work_beside(gate: &Arc<Gate>, drain: &Drain, left: Vec<Line>) {
+    for _ in 0..crate::pipeline::ATTESTED_AT_ONCE {
+        let attesting = Arc::clone(gate);
+        drain.spawn(async move { attesting.attest().await });
+    }
+    let mending = Arc::clone(gate);
+    drain.spawn(async move { mending.mend().await });
+    if !left.is_empty() {
+        let asking = Arc::clone(gate);
+        drain.spawn(async move { asking.close_intents(left).await });
     }
 }
 
@@ -266,7 +284,17 @@ async fn follow(gate: Arc<Gate>, ready: Ready, drain: Drain) {
         }
         if let Some(back) = jumps.look(&gate.clock) {
             warn!(seconds = back.as_secs(), "the wall clock was set back; tokens live longer by as much");
+            let mut line = Entry::system(gate.clock.now(), "clock", "the wall clock was set back");
+            line.params.insert("seconds".to_owned(), back.as_secs().into());
+            gate.journal.record().tell(line);
         }
+        ready.blame(
+            "record",
+            match gate.journal.record().standing() {
+                Recording::Fine => None,
+                Recording::Failing(why) => Some(why),
+            },
+        );
         match (gate.mlflow.probe().await, latch.take()) {
             (true, Some(_)) => info!("mlflow answers"),
             (false, None) => {

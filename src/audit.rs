@@ -1,270 +1,315 @@
-//! Every request is told about once: a line of JSON on stdout, closed by whoever answers or by being dropped.
+//! Every request is told about, whatever becomes of it: what was asked, what was decided and why, what came of it.
 //!
-//! The keys and their order are those of the record (DESIGN section 10), which a later room makes durable.
+//! A write has two lines. Its intent stays on the disk before MLflow hears of it; its outcome follows. Allowed reads are
+//! counted, or have a line each. The lines are those of [`record`](crate::record) (DESIGN section 10).
 
-mod journal;
+mod params;
+mod shroud;
+mod tally;
+mod told;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::StatusCode;
-use serde::Serialize;
+use jiff::Timestamp;
 
 use crate::authz::{Denied, Permit};
 use crate::clock::Clock;
 use crate::ids::RequestId;
 use crate::operation::{Access, Demand};
 use crate::principal::Principal;
+use crate::record::line::{Decision, Entry, Kind};
+use crate::record::{Place, Record, Unrecorded};
 use crate::route::Operation;
 
-use journal::Place;
-pub use journal::{Journal, JournalError, Told, Writer};
+use shroud::Shroud;
+use tally::{Like, Tally};
 
-/// The line of one request, in the making.
+pub use crate::record::line::Outcome;
+pub use told::Told;
+
+/// So many further demands are told of.
+const DEMANDS: usize = 20;
+/// So much of a sentence is told.
+const REASON: usize = 4_096;
+
+/// How allowed reads are told of (`audit.reads`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// A line each.
+    Each,
+    /// A line for all of one principal, operation, object and second.
+    #[default]
+    Aggregate,
+    /// Not at all.
+    Off,
+}
+
+/// Where requests are told about.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    record: Record,
+    reads: Reads,
+    tally: Arc<Tally>,
+    shroud: Arc<Shroud>,
+}
+
+impl Journal {
+    /// A journal that writes into this record.
+    #[must_use]
+    pub fn new(record: Record, reads: Reads) -> Self {
+        Self { record, reads, tally: Arc::default(), shroud: Arc::default() }
+    }
+
+    /// The record itself, for what sekisho does by itself.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// What gives the lines of counted reads, for the record's writer.
+    pub fn counted(&self) -> impl FnMut(Timestamp, bool) -> Vec<Entry> + Send + use<> {
+        let (tally, mut second) = (Arc::clone(&self.tally), i64::MIN);
+        move |now, ends| {
+            if !ends && now.as_second() == second {
+                return Vec::new();
+            }
+            second = now.as_second();
+            tally.take(now)
+        }
+    }
+}
+
+/// The lines of one request, in the making.
 #[must_use = "a trail that is dropped is written as abandoned"]
 pub struct Trail {
-    place: Option<Place>,
-    line: Line,
+    journal: Journal,
+    entry: Option<Box<Entry>>,
+    id: RequestId,
+    access: Access,
+    intent: Option<(Option<u64>, Place)>,
     clock: Clock,
     start: Instant,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    Read,
-    Refusal,
-    Outcome,
-}
-
-/// What became of a write, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// MLflow did it.
-    Applied,
-    /// It did not.
-    NotApplied,
-    /// Nobody can say.
-    Unknown,
-}
-
-#[derive(Debug, Serialize)]
-struct Line {
-    id: RequestId,
-    time: String,
-    kind: Kind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    roles: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
-    peer: IpAddr,
-    method: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    object: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    demands: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dropped: Option<usize>,
-    decision: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    rows: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    rules: Vec<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<Outcome>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    abandoned: Option<bool>,
-    micros: u64,
-}
-
 impl Trail {
-    /// Begins the line of a request; it has its place in the journal from now on, so that closing it cannot fail.
-    ///
-    /// # Errors
-    /// The journal takes no more.
-    pub async fn open(
+    /// Begins to tell of a request.
+    pub fn open(
         journal: &Journal,
         clock: &Clock,
         id: RequestId,
         peer: IpAddr,
         method: &http::Method,
-    ) -> Result<Self, JournalError> {
-        let (start, time) = (clock.instant(), format!("{:.6}", clock.now()));
-        let place = journal.place().await?;
-        let line = Line {
-            id,
-            time,
-            kind: Kind::Refusal,
-            principal: None,
-            roles: Vec::new(),
-            token: None,
-            peer: peer.to_canonical(),
-            method: method.as_str().chars().take(16).collect(),
-            route: None,
-            operation: None,
-            object: None,
-            demands: Vec::new(),
-            dropped: None,
-            decision: "deny",
-            reason: None,
-            policy: None,
-            rows: Vec::new(),
-            rules: Vec::new(),
-            status: None,
-            upstream_status: None,
-            outcome: None,
-            abandoned: None,
-            micros: 0,
-        };
-        Ok(Self { place: Some(place), line, clock: clock.clone(), start })
+    ) -> Self {
+        let start = clock.instant();
+        let mut entry = Entry::new(id.as_str(), clock.now(), Kind::Refusal);
+        entry.peer = Some(peer.to_canonical());
+        entry.method = Some(method.as_str().chars().take(16).collect());
+        entry.decision = Some(Decision::Deny);
+        let (journal, clock, entry) = (journal.clone(), clock.clone(), Some(Box::new(entry)));
+        Self { journal, entry, id, access: Access::Read, intent: None, clock, start }
     }
 
     /// The request's id.
     #[must_use]
     pub fn id(&self) -> &RequestId {
-        &self.line.id
+        &self.id
+    }
+
+    /// Has the intent of a write stay, before anything is done.
+    ///
+    /// # Errors
+    /// It does not stay; nothing may be done.
+    pub async fn intend(&mut self) -> Result<(), Unrecorded> {
+        let Some(entry) = &self.entry else { return Ok(()) };
+        let place = self.journal.record.place().await?;
+        let mut intent = entry.clone();
+        intent.kind = Kind::Intent;
+        let seq = self.journal.record.keep(*intent).await?;
+        self.intent = Some((seq, place));
+        Ok(())
     }
 
     /// Who it was.
     pub fn note_principal(&mut self, principal: &Principal) {
-        self.line.principal = Some(principal.user.to_string());
-        self.line.roles = principal.roles.iter().map(ToString::to_string).collect();
-        self.line.token = Some(principal.token.to_string());
+        self.note(|entry| {
+            entry.principal = Some(principal.user.to_string());
+            entry.roles = principal.roles.iter().map(ToString::to_string).collect();
+            entry.token = Some(principal.token.to_string());
+        });
     }
 
     /// Which row it is, by the row's own words.
     pub fn note_route(&mut self, route: String) {
-        self.line.route = Some(route);
+        self.note(|entry| entry.route = Some(route));
     }
 
     /// What it does.
     pub fn note_operation(&mut self, operation: &Operation) {
-        self.line.dropped = operation.message().map(|message| message.dropped).filter(|dropped| *dropped > 0);
+        self.access = operation.found.row.access;
+        let params = match (self.access, self.journal.reads) {
+            // Counted reads have none.
+            (Access::Read, Reads::Aggregate | Reads::Off) => None,
+            (Access::Read | Access::Write, _) => Some(params::params(&self.journal.shroud, operation)),
+        };
+        self.note(|entry| {
+            entry.dropped = operation.message().map(|message| message.dropped).filter(|dropped| *dropped > 0);
+            entry.params = params.unwrap_or_default();
+        });
         self.note_demands(&operation.demands.at_once);
     }
 
     /// That it was allowed, and by which rows.
     pub fn note_permit(&mut self, permit: &Permit, access: Access) {
         self.note_demands(permit.demands());
-        self.line.decision = "allow";
-        self.line.kind = match access {
-            Access::Read => Kind::Read,
-            Access::Write => Kind::Outcome,
-        };
-        self.line.reason = permit.observed().map(|denied| format!("observed, would be refused: {denied}"));
-        self.line.policy = Some(permit.policy().to_string());
-        self.line.rows = permit.rows().iter().map(ToString::to_string).collect();
+        let reason = permit.observed().map(|denied| format!("observed, would be refused: {denied}"));
+        self.note(|entry| {
+            entry.decision = Some(Decision::Allow);
+            entry.kind = match access {
+                Access::Read => Kind::Read,
+                Access::Write => Kind::Outcome,
+            };
+            entry.reason = reason;
+            entry.policy = Some(permit.policy().to_string());
+            entry.rows = permit.rows().iter().map(ToString::to_string).collect();
+        });
     }
 
     /// House rules that it breaks and that are not enforced: each rule's word and its sentence.
     pub fn note_warned(&mut self, warned: Vec<(&'static str, String)>) {
-        for (rule, sentence) in warned {
-            self.line.rules.push(rule);
-            let reason = self.line.reason.get_or_insert_default();
-            if !reason.is_empty() {
-                reason.push_str("; ");
+        self.note(|entry| {
+            for (rule, sentence) in warned {
+                entry.rules.push(rule.to_owned());
+                let reason = entry.reason.get_or_insert_default();
+                if !reason.is_empty() {
+                    reason.push_str("; ");
+                }
+                reason.push_str("would be refused: ");
+                reason.push_str(&sentence);
             }
-            reason.push_str("would be refused: ");
-            reason.push_str(&sentence);
-        }
+        });
     }
 
     /// That a house rule refused it.
     pub fn note_rule(&mut self, rule: &'static str) {
-        self.line.rules.push(rule);
+        self.note(|entry| entry.rules.push(rule.to_owned()));
     }
 
-    /// That a browser asked what a page of another site may do, and was told.
-    pub fn note_preflight(&mut self) {
-        self.line.kind = Kind::Read;
-        self.line.decision = "allow";
-        self.line.reason = Some("a preflight of an origin that is named".to_owned());
-    }
-
-    /// That a client of Databricks' asked what everybody is told.
-    pub fn note_probe(&mut self) {
-        self.line.kind = Kind::Read;
-        self.line.decision = "allow";
-        self.line.reason = Some("the probe with which a client of Databricks' begins".to_owned());
+    /// That it was allowed to everybody, and why.
+    pub fn note_open(&mut self, why: &'static str) {
+        self.note(|entry| {
+            entry.kind = Kind::Read;
+            entry.decision = Some(Decision::Allow);
+            entry.reason = Some(why.to_owned());
+        });
     }
 
     /// That the policy refused it, and why.
     pub fn note_denied(&mut self, denied: &Denied) {
-        self.line.policy = Some(denied.policy().to_string());
+        self.note(|entry| entry.policy = Some(denied.policy().to_string()));
         self.note_demands(denied.demand().map(std::slice::from_ref).unwrap_or_default());
     }
 
     /// That it was refused, with the whole reason.
     pub fn note_refusal(&mut self, reason: String) {
-        self.line.kind = Kind::Refusal;
-        self.line.decision = "deny";
-        self.line.reason = Some(reason);
+        let begun = self.intent.is_some();
+        self.note(|entry| {
+            entry.kind = if begun { Kind::Outcome } else { Kind::Refusal };
+            entry.outcome = begun.then_some(Outcome::NotApplied);
+            entry.decision = Some(Decision::Deny);
+            entry.reason = Some(reason);
+        });
     }
 
     /// What went wrong after it was allowed.
     pub fn note_failure(&mut self, reason: String) {
-        self.line.reason = Some(reason);
+        self.note(|entry| entry.reason = Some(reason));
     }
 
     /// What MLflow said.
     pub fn note_upstream(&mut self, status: StatusCode) {
-        self.line.upstream_status = Some(status.as_u16());
+        self.note(|entry| entry.upstream_status = Some(status.as_u16()));
     }
 
     /// What became of the write.
     pub fn note_outcome(&mut self, outcome: Outcome) {
-        self.line.outcome = Some(outcome);
+        self.note(|entry| entry.outcome = Some(outcome));
     }
 
     /// Closes the line.
     pub fn close(mut self, status: StatusCode) {
-        self.line.status = Some(status.as_u16());
+        self.note(|entry| entry.status = Some(status.as_u16()));
         self.write();
     }
 
     /// Closes the line of an answer that began and did not come to its end.
     fn cut(mut self, status: StatusCode) {
-        self.line.status = Some(status.as_u16());
-        self.line.abandoned = Some(true);
+        self.note(|entry| {
+            entry.status = Some(status.as_u16());
+            entry.abandoned = Some(true);
+        });
         self.write();
     }
 
-    fn note_demands(&mut self, demands: &[Demand]) {
-        if let Some(first) = demands.first() {
-            self.line.operation = Some(first.permission.to_string());
-            self.line.object = Some(first.object.to_string());
+    fn note(&mut self, note: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = &mut self.entry {
+            note(entry);
         }
-        self.line.demands = demands.iter().skip(1).take(20).map(ToString::to_string).collect();
+    }
+
+    fn note_demands(&mut self, demands: &[Demand]) {
+        self.note(|entry| {
+            if let Some(first) = demands.first() {
+                entry.operation = Some(first.permission.to_string());
+                entry.object = Some(first.object.to_string());
+            }
+            entry.demands = demands.iter().skip(1).take(DEMANDS).map(ToString::to_string).collect();
+        });
     }
 
     fn write(&mut self) {
-        let Some(place) = self.place.take() else { return };
-        self.line.micros = self.clock.micros_since(self.start);
-        place.put(serde_json::to_vec(&self.line));
+        let Some(mut entry) = self.entry.take() else { return };
+        entry.micros = Some(self.clock.micros_since(self.start));
+        if let Some(reason) = entry.reason.as_mut().filter(|reason| reason.len() > REASON) {
+            *reason = reason.chars().take(REASON).collect();
+        }
+        if let Some((seq, place)) = self.intent.take() {
+            // The intent has them.
+            entry.params.clear();
+            entry.kind = Kind::Outcome;
+            entry.intent = seq;
+            entry.outcome.get_or_insert(Outcome::Unknown);
+            return place.tell(*entry);
+        }
+        if entry.kind == Kind::Outcome {
+            // Nothing was done, or it was no write after all.
+            entry.kind = Kind::Refusal;
+        }
+        let plain = entry.kind == Kind::Read
+            && entry.reason.is_none()
+            && entry.abandoned.is_none()
+            && entry.status.is_some_and(|status| status < 500);
+        match (plain, self.journal.reads) {
+            (true, Reads::Off) => {}
+            (true, Reads::Aggregate) => self.journal.tally.count(Like {
+                principal: entry.principal,
+                roles: entry.roles,
+                operation: entry.operation,
+                object: entry.object,
+                policy: entry.policy,
+                status: entry.status,
+            }),
+            (true, Reads::Each) | (false, _) => self.journal.record.tell(*entry),
+        }
     }
 }
 
 impl Drop for Trail {
     fn drop(&mut self) {
-        if self.place.is_some() {
-            self.line.abandoned = Some(true);
-            self.write();
-        }
+        self.note(|entry| entry.abandoned = Some(true));
+        self.write();
     }
 }
 

@@ -2,6 +2,7 @@
 //! wrong usage or no start.
 
 mod approval;
+mod audit;
 mod check;
 mod policy;
 mod routes;
@@ -54,6 +55,9 @@ enum Command {
     /// Ask for transitions, see who asks, approve and reject.
     #[command(subcommand)]
     Approval(approval::Command),
+    /// Prove the record, and print heads to be kept elsewhere.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Print the route table, or compare it with a list of routes of an installed MLflow.
     Routes(routes::Arguments),
 }
@@ -92,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Approval(command) => approval::run(&command),
+        Command::Audit(command) => audit::run(command),
         Command::Routes(arguments) => routes::run(&arguments),
     };
     match done {

@@ -19,10 +19,9 @@ use toml::de::DeTable;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::govern;
 use crate::mistake::Mistake;
 use crate::secret::Secret;
-use crate::store;
+use crate::{audit, govern, record, store};
 
 pub use keys::{Key, keys};
 pub use tracking::{Tracking, tracking};
@@ -42,6 +41,8 @@ pub struct Config {
     pub policies_dir: PathBuf,
     /// Where the state store is.
     pub state: store::Address,
+    /// The record.
+    pub audit: Audit,
     /// Whether addresses are handed out that open files without sekisho.
     pub presigned: bool,
     /// How house rules are meant.
@@ -50,6 +51,25 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// Keys that were set but belong to rooms that this version does not have yet: nothing obeys them.
     pub not_in_force: Vec<&'static str>,
+}
+
+/// The record, and how it is kept.
+#[derive(Debug)]
+pub struct Audit {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The name of this instance's sub-folder; the host's if nothing is said.
+    pub instance: Option<String>,
+    /// What happens to a write that cannot be recorded.
+    pub mode: record::Mode,
+    /// How allowed reads are told of.
+    pub reads: audit::Reads,
+    /// The private key that signs it.
+    pub signing_key_file: PathBuf,
+    /// A file is closed when it is so large, in MiB.
+    pub file_mb: u32,
+    /// How long closed files are kept; 0 is for ever.
+    pub keep_days: u32,
 }
 
 /// The listener of clients.

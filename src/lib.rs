@@ -33,6 +33,7 @@ pub mod aftermath;
 pub mod digest;
 pub mod filter;
 pub mod lists;
+pub mod record;
 pub mod audit;
 pub mod reject;
 pub mod pipeline;

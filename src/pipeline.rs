@@ -1,6 +1,7 @@
 //! The way of a request, on one page: each line is a room, and what it returns is what has been proved.
 
 mod answer;
+mod aftercrash;
 mod ask;
 mod attest;
 mod cors;
@@ -135,11 +136,7 @@ impl Gate {
     async fn told(self: Arc<Self>, request: Request<Inbound>, peer: Peer) -> Response<Outbound> {
         let id = RequestId::kept_or_new(request.headers().get(X_REQUEST_ID));
         let method = request.method().clone();
-        let opened = Trail::open(&self.journal, &self.clock, id.clone(), peer.addr.ip(), &method).await;
-        let mut trail = match opened {
-            Ok(trail) => trail,
-            Err(error) => return Rejection::from(error).answer(&id, None),
-        };
+        let mut trail = Trail::open(&self.journal, &self.clock, id, peer.addr.ip(), &method);
         if cross_site::is_preflight(&method, request.headers()) {
             return self.preflight(&request, trail);
         }
@@ -268,7 +265,6 @@ impl Gate {
             Rule::NotInService => self.is_not_in_service(row.path, message, holding).await?,
             Rule::Metadata => {
                 let deletes = row.verb == Verb::Delete;
-                self.evidence_by_tag(&permit, message, deletes, warned).await?;
                 self.stays_complete(&permit, message, deletes, found, holding, warned).await?;
             }
             Rule::Source => {

@@ -5,7 +5,6 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use crate::audit::JournalError;
 use crate::authn::Unauthenticated;
 use crate::authz::Denied;
 use crate::facts::FactError;
@@ -16,6 +15,7 @@ use crate::limit::{BodyError, OverLimit};
 use crate::listen::{Outbound, full};
 use crate::lists::ListError;
 use crate::principal::UserId;
+use crate::record::Unrecorded;
 use crate::registry::{BadQuestion, SearchError};
 use crate::route::Misread;
 use crate::store::StoreError;
@@ -27,9 +27,9 @@ pub enum Rejection {
     /// Too much at once.
     #[error(transparent)]
     OverLimit(#[from] OverLimit),
-    /// It could not be told about.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
+    /// A write could not be told about before it was done.
+    #[error("writes are refused for now: {0}")]
+    Unrecorded(#[from] Unrecorded),
     /// Nobody that is known.
     #[error(transparent)]
     Unauthenticated(#[from] Unauthenticated),
@@ -196,7 +196,7 @@ impl Rejection {
     fn face(&self) -> Face {
         match self {
             Self::OverLimit(over) | Self::Body(BodyError::NoRoom(over)) => too_much(over),
-            Self::Journal(_) => UNAVAILABLE,
+            Self::Unrecorded(_) => face(StatusCode::INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"),
             Self::Unauthenticated(_) => face(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Misread(Misread::NoRoute(_)) => face(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
             Self::Misread(Misread::CrossSite | Misread::Preflight(_)) => {
@@ -275,7 +275,7 @@ impl Rejection {
             | Self::NotArchived { .. }
             | Self::Question(_)
             | Self::Search(_)
-            | Self::Journal(_)
+            | Self::Unrecorded(_)
             | Self::Unauthenticated(_)
             | Self::Misread(_)
             | Self::Body(_)
@@ -307,7 +307,7 @@ impl Rejection {
         let sentence = match self {
             Self::Adrift(_) => format!("{self} (request {id})"),
             Self::OverLimit(_)
-            | Self::Journal(_)
+            | Self::Unrecorded(_)
             | Self::Unauthenticated(_)
             | Self::Misread(_)
             | Self::Body(_)

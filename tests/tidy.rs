@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[&[&str]] = &[
     &["clock", "glob", "stage"],
     &["ids", "mistake", "operation", "principal", "secret"],
-    &["seal", "share", "stall", "drain", "ready", "outbound"],
+    &["seal", "share", "stall", "drain", "ready", "outbound", "record"],
     &["listen"],
     &["limit"],
     &["authn"],
@@ -52,6 +52,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["digest"]),
     ("pep508_rs", &["digest"]),
     ("pep440_rs", &["digest", "registry"]),
+    ("zstd", &["record"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli", "main"]),
 ];

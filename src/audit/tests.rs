@@ -1,7 +1,7 @@
-//! Lines: each trail makes one, however it ends, and a place in the journal is had before the work.
+//! Lines: each trail makes one, or two if it is a write; whatever ends it, it is told.
 
-use std::io;
-use std::sync::mpsc;
+use std::path::Path;
+use std::thread;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -12,42 +12,67 @@ use serde_json::Value;
 
 use super::*;
 use crate::operation::{Object, Permission};
+use crate::record::{self, Mode, Rhythm};
 
-/// What is written, a write each.
-struct Paper(mpsc::Sender<Vec<u8>>);
+/// A record in a folder of its own, and its writer at work.
+struct Desk {
+    folder: tempfile::TempDir,
+    journal: Option<Journal>,
+    writing: thread::JoinHandle<()>,
+}
 
-impl io::Write for Paper {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
-        Ok(bytes.len())
+impl Desk {
+    fn new(reads: Reads) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = record::Settings {
+            path: folder.path().join("audit"),
+            instance: "a".to_owned(),
+            mode: Mode::Required,
+            signing_key_file: folder.path().join("audit.key"),
+            rhythm: Rhythm::default(),
+            keep: None,
+        };
+        let (written, writer, _) = record::open(&settings, &Clock::held_at(1_000)).unwrap();
+        let journal = Journal::new(written, reads);
+        let counted = journal.counted();
+        let writing = thread::spawn(move || writer.run(counted).unwrap());
+        Self { folder, journal: Some(journal), writing }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn open(&self, method: &str) -> Trail {
+        let peer = "::ffff:10.0.0.7".parse().unwrap();
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let journal = self.journal.as_ref().unwrap();
+        Trail::open(journal, &Clock::held_at(1_000), RequestId::new(), peer, &method)
+    }
+
+    /// All lines of requests, once nobody writes any more.
+    fn lines(mut self) -> Vec<Value> {
+        drop(self.journal.take());
+        self.writing.join().unwrap();
+        read(&self.folder.path().join("audit/a/current.jsonl"))
     }
 }
 
-async fn open(journal: &Journal, method: &str) -> Result<Trail, JournalError> {
-    let peer = "::ffff:10.0.0.7".parse().unwrap();
-    let method = Method::from_bytes(method.as_bytes()).unwrap();
-    Trail::open(journal, &Clock::held_at(1_000), RequestId::new(), peer, &method).await
+fn read(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| !["head", "system"].contains(&line["kind"].as_str().unwrap())).collect()
+}
+
+fn shown(line: &Value, keys: &[&str]) -> String {
+    let shown: Vec<String> =
+        keys.iter().map(|key| line.get(key).map_or("-".to_owned(), Value::to_string)).collect();
+    shown.join(" ")
 }
 
 /// What becomes of one trail: the values of these keys in its only line.
 async fn told(keys: &[&str], ends: impl AsyncFnOnce(Trail)) -> String {
-    let (journal, writer) = Journal::new();
-    ends(open(&journal, "GET").await.unwrap()).await;
-    drop(journal);
-    let (paper, written) = mpsc::channel();
-    std::thread::spawn(move || writer.run(Paper(paper))).join().unwrap();
-    let lines: Vec<u8> = written.try_iter().flatten().collect();
-    let text = std::str::from_utf8(&lines).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    let line: Value = serde_json::from_str(text).unwrap();
-    keys.iter()
-        .map(|key| line.get(key).map_or("-".to_owned(), Value::to_string))
-        .collect::<Vec<_>>()
-        .join(" ")
+    let desk = Desk::new(Reads::Each);
+    ends(desk.open("GET")).await;
+    let lines = desk.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    shown(&lines[0], keys)
 }
 
 const SHOWN: [&str; 4] = ["kind", "decision", "status", "abandoned"];
@@ -100,6 +125,7 @@ async fn a_line_is_bounded_whatever_was_asked_for() {
             Demand::new(Permission::MetadataWrite, Object::Tag("m".into(), key.to_string().into()))
         };
         trail.note_demands(&(0..500).map(demand).collect::<Vec<_>>());
+        trail.note_refusal("why ".repeat(10_000));
         trail.close(StatusCode::OK);
     });
     let line = line.await;
@@ -109,61 +135,75 @@ async fn a_line_is_bounded_whatever_was_asked_for() {
     );
     assert_eq!(line.matches("model:m/tag/").count(), 21);
     assert_eq!(told(&["peer"], async |trail| drop(trail)).await, r#""10.0.0.7""#);
+    let reason = told(&["reason"], async |mut trail| trail.note_refusal("é".repeat(40_000))).await;
+    assert!(reason.len() < 10_000);
 }
 
 #[tokio::test]
 async fn a_method_is_shortened() {
-    let (journal, _writer) = Journal::new();
-    let trail = open(&journal, "LONGER-THAN-ANY-METHOD").await.unwrap();
-    assert_eq!(trail.line.method, "LONGER-THAN-ANY-");
+    let method = told(&["method"], async |trail| drop(trail)).await;
+    assert_eq!(method, r#""GET""#);
+    let desk = Desk::new(Reads::Each);
+    drop(desk.open("LONGER-THAN-ANY-METHOD"));
+    assert_eq!(shown(&desk.lines()[0], &["method"]), r#""LONGER-THAN-ANY-""#);
 }
 
 #[tokio::test]
-async fn without_a_writer_nothing_is_begun() {
-    let (journal, writer) = Journal::new();
-    drop(writer);
-    assert_eq!(open(&journal, "GET").await.err(), Some(JournalError::Gone));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_without_a_place_is_not_begun_and_one_with_a_place_is_told() {
-    let (journal, writer) = Journal::new();
-    let mut trails = Vec::new();
-    let refused = loop {
-        match open(&journal, "GET").await {
-            Ok(trail) => trails.push(trail),
-            Err(error) => break error,
-        }
-        assert!(trails.len() < 100_000, "the journal has no bound");
-    };
-    assert_eq!(refused, JournalError::Full);
-    let count = trails.len();
-    for trail in trails {
-        trail.close(StatusCode::OK);
-    }
-    drop(journal);
-    let (paper, written) = mpsc::channel();
-    std::thread::spawn(move || writer.run(Paper(paper))).join().unwrap();
-    let lines = written.try_iter().flatten().filter(|byte| *byte == b'\n').count();
-    assert_eq!(lines, count);
+async fn a_write_has_two_lines_and_the_first_stays_before_anything_is_done() {
+    let desk = Desk::new(Reads::Aggregate);
+    let mut trail = desk.open("POST");
+    trail.note_failure("begun".to_owned());
+    trail.intend().await.unwrap();
+    let lines = read(&desk.folder.path().join("audit/a/current.jsonl"));
+    assert_eq!(shown(lines.last().unwrap(), &["seq", "kind"]), r#"3 "intent""#);
+    trail.note_outcome(Outcome::Applied);
+    trail.close(StatusCode::OK);
+    let lines = desk.lines();
+    let keys = ["kind", "intent", "outcome", "status"];
+    assert_eq!(shown(&lines[1], &keys), r#""outcome" 3 "applied" 200"#);
+    assert_eq!(lines[0].get("id"), lines[1].get("id"));
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_holds_nobody_up() {
-    struct Torn;
-    impl io::Write for Torn {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
+async fn a_write_of_which_nobody_says_what_became_is_unknown() {
+    for (refused, expected) in [(false, r#""unknown" true"#), (true, r#""not_applied" true"#)] {
+        let desk = Desk::new(Reads::Aggregate);
+        let mut trail = desk.open("POST");
+        trail.intend().await.unwrap();
+        if refused {
+            trail.note_refusal("no".to_owned());
         }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+        drop(trail);
+        assert_eq!(shown(&desk.lines()[1], &["outcome", "abandoned"]), expected);
+    }
+}
+
+#[tokio::test]
+async fn reads_are_counted_by_principal_operation_and_object() {
+    let desk = Desk::new(Reads::Aggregate);
+    for (object, status) in [("a", 200), ("a", 200), ("b", 200), ("a", 404), ("a", 503)] {
+        let mut trail = desk.open("GET");
+        trail.note_open("");
+        trail.note(|entry| (entry.object, entry.reason) = (Some(object.to_owned()), None));
+        trail.close(StatusCode::from_u16(status).unwrap());
+    }
+    let mut told: Vec<String> =
+        desk.lines().iter().map(|line| shown(line, &["kind", "object", "status", "count"])).collect();
+    told.sort();
+    let expected =
+        [r#""read" "a" 503 -"#, r#""reads" "a" 200 2"#, r#""reads" "a" 404 1"#, r#""reads" "b" 200 1"#];
+    assert_eq!(told, expected, "what went wrong is told by itself");
+}
+
+#[tokio::test]
+async fn reads_may_be_told_of_each_or_not_at_all() {
+    for (reads, count) in [(Reads::Each, 3), (Reads::Off, 0)] {
+        let desk = Desk::new(reads);
+        for _ in 0..3 {
+            let mut trail = desk.open("GET");
+            trail.note(|entry| (entry.kind, entry.decision) = (Kind::Read, Some(Decision::Allow)));
+            trail.close(StatusCode::OK);
         }
+        assert_eq!(desk.lines().len(), count, "{reads:?}");
     }
-    let (journal, writer) = Journal::new();
-    let running = std::thread::spawn(move || writer.run(Torn));
-    for _ in 0..10_000 {
-        open(&journal, "GET").await.unwrap().close(StatusCode::OK);
-    }
-    drop(journal);
-    running.join().unwrap();
 }

@@ -58,7 +58,7 @@ async fn serve(settings: app::Settings) -> Result<ExitCode, Failure> {
             }
         }
     };
-    match bound.until(stop, reload, std::io::stdout()).await {
+    match bound.until(stop, reload).await {
         Drained::Cleanly => info!("drained"),
         Drained::DeadlinePassed => warn!("some requests were cut at the deadline of the drain"),
     }

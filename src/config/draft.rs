@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{KeySource, Mode, UpstreamAddress};
-use crate::govern;
-use crate::store;
+use crate::{audit, govern, record, store};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +36,13 @@ pub(super) struct Draft {
     pub(super) burst: Option<u32>,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) state: Option<store::Address>,
+    pub(super) audit_path: Option<PathBuf>,
+    pub(super) audit_instance: Option<String>,
+    pub(super) audit_mode: Option<record::Mode>,
+    pub(super) audit_reads: Option<audit::Reads>,
+    pub(super) audit_key: Option<PathBuf>,
+    pub(super) audit_file_mb: Option<u32>,
+    pub(super) audit_keep_days: Option<u32>,
     pub(super) admin_listen: Option<SocketAddr>,
 }
 

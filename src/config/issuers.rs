@@ -66,7 +66,6 @@ pub(super) fn take(key: &Key, found: &Found<'_>, draft: &mut IssuerDraft) -> Res
         | Slot::Flag(_)
         | Slot::Count(_)
         | Slot::Issuers
-        | Slot::LaterText(_)
         | Slot::LaterCount => Ok(()),
     }
 }

@@ -25,7 +25,6 @@ pub(super) enum Slot {
     IssuerTexts(fn(&mut IssuerDraft, Vec<String>) -> Understood),
     Issuers,
     /// Of a room that this version does not have: checked, and nothing else.
-    LaterText(fn(&str) -> Understood),
     LaterCount,
 }
 
@@ -49,7 +48,7 @@ impl Key {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.slot {
-            Slot::Text(_) | Slot::IssuerText(_) | Slot::LaterText(_) => "string",
+            Slot::Text(_) | Slot::IssuerText(_) => "string",
             Slot::Flag(_) => "boolean",
             Slot::Texts(_) | Slot::IssuerTexts(_) => "list of strings",
             Slot::Issuers => "list of tables",
@@ -68,7 +67,7 @@ impl Key {
             | Slot::IssuerText(_)
             | Slot::IssuerTexts(_)
             | Slot::Issuers => true,
-            Slot::LaterText(_) | Slot::LaterCount => false,
+            Slot::LaterCount => false,
         }
     }
 
@@ -325,24 +324,52 @@ static KEYS: &[Key] = &[
         Slot::Text(|draft, text| values::store(text).map(|address| draft.state = Some(address))),
         "the state store, which keeps digests of versions: a file, or postgres://… for several instances",
     ),
-    key("audit.path", Some("audit/"), Slot::LaterText(|_| Ok(())), "the folder of the record"),
+    key(
+        "audit.path",
+        Some("audit/"),
+        Slot::Text(|draft, text| values::path(text).map(|path| draft.audit_path = Some(path))),
+        "the folder of the record",
+    ),
+    key(
+        "audit.instance",
+        None,
+        Slot::Text(|draft, text| values::instance(text).map(|name| draft.audit_instance = Some(name))),
+        "the name of this instance's sub-folder of the record; the host's name if not set",
+    ),
     key(
         "audit.mode",
         Some("required"),
-        Slot::LaterText(|text| values::word(text, &["required", "best_effort"])),
+        Slot::Text(|draft, text| values::audit_mode(text).map(|mode| draft.audit_mode = Some(mode))),
         "required: a write whose record cannot be made durable is refused; or best_effort",
     ),
     key(
         "audit.reads",
         Some("aggregate"),
-        Slot::LaterText(|text| values::word(text, &["each", "aggregate", "off"])),
+        Slot::Text(|draft, text| values::reads(text).map(|reads| draft.audit_reads = Some(reads))),
         "allowed reads: each (a record each), aggregate (one per principal, operation, object and second) or off",
     ),
     key(
         "audit.signing_key_file",
         None,
-        Slot::LaterText(|_| Ok(())),
-        "the private key that signs the record; made at first start",
+        Slot::Text(|draft, text| values::path(text).map(|path| draft.audit_key = Some(path))),
+        "the private key that signs the record, made at first start; beside the folder, as `audit.key`, if not set",
+    ),
+    key(
+        "audit.file_mb",
+        Some("64"),
+        Slot::Count(|draft, count| {
+            values::at_least_one(count).map(|count| draft.audit_file_mb = Some(count))
+        }),
+        "a file of the record is closed and compressed when it is so large, or a day old",
+    ),
+    key(
+        "audit.keep_days",
+        Some("0"),
+        Slot::Count(|draft, count| {
+            draft.audit_keep_days = Some(count);
+            Ok(())
+        }),
+        "how long closed files are kept, after which a signed stub stays of each; 0 is for ever",
     ),
     key(
         "cache.ttl_seconds",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::draft::{Draft, IssuerDraft, Place};
 use super::keys::{Key, Slot, keys};
 use super::written::{Found, Set, Source};
-use super::{Auth, Config, Issuer, Limits, Server, Tls, Upstream, issuers};
+use super::{Audit, Auth, Config, Issuer, Limits, Server, Tls, Upstream, issuers};
 use crate::mistake::Mistake;
 
 /// The configuration, if every key could be understood, and what is wrong.
@@ -54,7 +54,6 @@ fn take(key: &Key, found: &Found<'_>, draft: &mut Draft) -> Result<(), String> {
             Ok(())
         }
         Slot::Count(put) => put(draft, found.count()?),
-        Slot::LaterText(check) => check(found.text()?),
         Slot::LaterCount => found.count().map(|_| ()),
         Slot::IssuerText(_) | Slot::IssuerTexts(_) | Slot::Issuers => Ok(()),
     }
@@ -114,6 +113,18 @@ fn check_claims(draft: &Draft, set: &Set<'_>, wrong: &mut impl FnMut(&str, &str)
 fn complete(draft: Draft, issuers: Vec<Issuer>, not_in_force: Vec<&'static str>) -> Option<Config> {
     let client_ca_file = draft.client_ca_file;
     let pair = draft.tls_cert_file.zip(draft.tls_key_file);
+    let audit = draft.audit_path.map(|path| {
+        let beside = path.with_extension("key");
+        Some(Audit {
+            instance: draft.audit_instance,
+            mode: draft.audit_mode?,
+            reads: draft.audit_reads?,
+            signing_key_file: draft.audit_key.unwrap_or(beside),
+            file_mb: draft.audit_file_mb?,
+            keep_days: draft.audit_keep_days?,
+            path,
+        })
+    });
     Some(Config {
         server: Server {
             listen: draft.listen?,
@@ -132,6 +143,7 @@ fn complete(draft: Draft, issuers: Vec<Issuer>, not_in_force: Vec<&'static str>)
         limits: Limits { requests_per_second: draft.requests_per_second?, burst: draft.burst? },
         policies_dir: draft.policies_dir?,
         state: draft.state?,
+        audit: audit??,
         presigned: draft.presigned?,
         rules: draft.rules?,
         admin_listen: draft.admin_listen?,

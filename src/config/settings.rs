@@ -1,13 +1,14 @@
 //! From what was configured to what each room is given.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::{Config, Issuer, KeySource, Mode, UpstreamAddress};
+use super::{Audit, Config, Issuer, KeySource, Mode, UpstreamAddress};
 use crate::app::{self, GRACE};
 use crate::listen::{Ceilings, TlsFiles};
 use crate::pipeline::Patience;
 use crate::route::cross_site::Origins;
-use crate::{authn, authz, limit, listen, upstream};
+use crate::{authn, authz, limit, listen, record, upstream};
 
 impl Config {
     /// Hands each room its own part.
@@ -45,6 +46,8 @@ impl Config {
             policies_dir: self.policies_dir,
             upstream,
             state: self.state,
+            record: record_settings(&self.audit),
+            reads: self.audit.reads,
             static_prefix: self.upstream.static_prefix,
             presigned: self.presigned,
             rules: self.rules,
@@ -73,4 +76,19 @@ fn issuer(issuer: Issuer) -> authn::IssuerSettings {
         KeySource::JwksUrl(url) => authn::KeySource::JwksUrl(url),
     };
     authn::IssuerSettings { issuer, audience, key, users, roles }
+}
+
+fn record_settings(audit: &Audit) -> record::Settings {
+    let days = u64::from(audit.keep_days);
+    record::Settings {
+        path: audit.path.clone(),
+        instance: audit.instance.clone().unwrap_or_else(record::host),
+        mode: audit.mode,
+        signing_key_file: audit.signing_key_file.clone(),
+        rhythm: record::Rhythm {
+            file_bytes: u64::from(audit.file_mb) * 1024 * 1024,
+            ..record::Rhythm::default()
+        },
+        keep: (days > 0).then(|| Duration::from_secs(days * 24 * 60 * 60)),
+    }
 }

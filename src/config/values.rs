@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
 use super::{KeySource, Mode, UpstreamAddress};
-use crate::govern;
 use crate::secret::Secret;
 use crate::store;
+use crate::{audit, govern, record};
 
 /// `host:port` with a numeric host, or `localhost:port`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -157,9 +157,40 @@ pub(super) fn at_least_one(count: u32) -> Result<u32, String> {
     if count == 0 { Err("must be at least 1".to_owned()) } else { Ok(count) }
 }
 
-/// Refuses a word that is not in the list.
-pub(super) fn word(text: &str, known: &[&str]) -> Result<(), String> {
-    if known.contains(&text) { Ok(()) } else { Err(not_one_of(text, known)) }
+pub(super) fn audit_mode(text: &str) -> Result<record::Mode, String> {
+    match text {
+        "required" => Ok(record::Mode::Required),
+        "best_effort" => Ok(record::Mode::BestEffort),
+        _ => Err(not_one_of(text, &["required", "best_effort"])),
+    }
+}
+
+pub(super) fn reads(text: &str) -> Result<audit::Reads, String> {
+    match text {
+        "each" => Ok(audit::Reads::Each),
+        "aggregate" => Ok(audit::Reads::Aggregate),
+        "off" => Ok(audit::Reads::Off),
+        _ => Err(not_one_of(text, &["each", "aggregate", "off"])),
+    }
+}
+
+/// A path, without a slash at its end.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    match text.trim_end_matches('/') {
+        "" => Err("must be a path".to_owned()),
+        path => Ok(path.into()),
+    }
+}
+
+/// The name of a folder below the record's.
+pub(super) fn instance(text: &str) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let sound = !text.is_empty() && text.len() <= 100 && !text.starts_with('.') && text.chars().all(plain);
+    if sound {
+        Ok(text.to_owned())
+    } else {
+        Err("must be letters, digits, `-`, `_` and `.`, and not begin with a dot".to_owned())
+    }
 }
 
 /// Why a file cannot be read, without the system's number for it where there is a plain word.

@@ -17,7 +17,7 @@ impl Gate {
             Ok(headers) => headers,
             Err(misread) => return answer::refuse(&Rejection::from(misread), trail, None, false),
         };
-        trail.note_preflight();
+        trail.note_open("a preflight of an origin that is named");
         let mut response = Response::new(empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         *response.headers_mut() = headers;

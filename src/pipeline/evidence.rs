@@ -1,18 +1,20 @@
 //! What tests say of a version: reported, kept with the bytes that were tested, and what follows from it.
 
+use crate::audit::Trail;
 use crate::authz::Permit;
 use crate::govern::{Broken, Mode};
 use crate::reject::Rejection;
 use crate::route::demand::EVIDENCE;
 use crate::route::message::Message;
+use crate::route::table::{Rule, Verb};
 use crate::route::{Misread, Operation};
 use crate::store::NewEvidence;
 
 use tracing::warn;
 
-use super::Gate;
 use super::promote::{Candidate, Cause, Wish};
 use super::rules::Warned;
+use super::{Gate, Passed};
 
 /// The longest name of a test.
 const LONGEST_TEST: usize = 100;
@@ -113,8 +115,20 @@ impl Gate {
         }
     }
 
+    /// What a write says of a test is kept when its intent is, and not before.
+    pub(super) async fn keep_evidence(&self, passed: &Passed, trail: &mut Trail) -> Result<(), Rejection> {
+        let row = passed.operation.found.row;
+        let message = passed.operation.message().filter(|_| row.rule == Rule::Metadata);
+        let Some(message) = message else { return Ok(()) };
+        let mut warned = Warned::new();
+        let deletes = row.verb == Verb::Delete;
+        let kept = self.evidence_by_tag(&passed.permit, message, deletes, &mut warned).await;
+        trail.note_warned(warned);
+        kept
+    }
+
     /// Evidence that is set or deleted as a tag: kept before MLflow shows it. To delete it is to say that nothing passed.
-    pub(super) async fn evidence_by_tag(
+    async fn evidence_by_tag(
         &self,
         permit: &Permit,
         message: &Message,

@@ -32,7 +32,7 @@ const HANDED_OUT: Duration = Duration::from_secs(60 * 60);
 pub(super) const ANSWER: usize = 16 * 1024 * 1024;
 
 impl Gate {
-    pub(super) async fn perform(self: Arc<Self>, passed: Passed, trail: Trail) -> Response<Outbound> {
+    pub(super) async fn perform(self: Arc<Self>, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let row = passed.operation.found.row;
         if !passed.operation.is_write() {
             return if let Answer::Ours(which) = row.answer {
@@ -45,6 +45,10 @@ impl Gate {
         let drain = self.drain.clone();
         let moves = row.rule == Rule::Transition && self.rules != Mode::Off;
         let deed = async move {
+            // From here on the task goes on, whoever hangs up.
+            if let Err(error) = trail.intend().await {
+                return answer::refuse(&error.into(), trail, None, false);
+            }
             if let Answer::Ours(which) = row.answer {
                 self.ours(which, passed, trail).await
             } else if moves {
@@ -110,11 +114,14 @@ impl Gate {
             trail.note_outcome(Outcome::NotApplied);
             return answer::fail(&rejection, trail, None);
         }
+        if let Err(rejection) = self.keep_evidence(&passed, &mut trail).await {
+            return answer::end(&rejection, trail);
+        }
         let departure = match self.departs(&passed.operation).await {
             Ok(departure) => departure,
             Err(rejection) => {
                 trail.note_outcome(Outcome::NotApplied);
-                return answer::fail(&rejection, trail, None);
+                return answer::end(&rejection, trail);
             }
         };
         let response = self.write_on(passed, trail).await;

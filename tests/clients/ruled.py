@@ -104,16 +104,12 @@ class Ruled(Gate):
         return [model.name for model in found]
 
     def lines(self, rule: str) -> list[dict[str, object]]:
-        """What the log tells of requests that had to do with a rule."""
-        return [line for line in self._told() if rule in line.get("rules", [])]
+        """What the record tells of requests that had to do with a rule."""
+        return [line for line in self.sekisho.told() if rule in line.get("rules", [])]
 
     def told(self, path: str) -> int:
-        """How many requests for a path the log tells of."""
-        return sum(str(line.get("route", "")).endswith(path) for line in self._told())
-
-    def _told(self) -> list[dict[str, object]]:
-        whole = self.sekisho.log.read_text().rpartition("\n")[0].splitlines()
-        return [json.loads(line) for line in whole if line.startswith("{")]
+        """How many requests for a path the record tells of."""
+        return sum(str(line.get("route", "")).endswith(path) for line in self.sekisho.told())
 
     def put_rules(self, edits: Mapping[str, str]) -> None:
         """Changes the text of the rules."""

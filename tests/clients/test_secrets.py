@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from conftest import LOGS, Gate, need_binary
-from harness import leaks
+from harness import leaks, records
 from harness.mlflow_server import MlflowServer
 from harness.rest import Answer, send, send_raw
 from harness.sekisho import Sekisho
@@ -236,5 +236,5 @@ def test_what_is_searched_for_would_be_found(traced: Gate) -> None:
     answer: Answer = send(traced.url, "GET", MODELS, token)
     assert answer.status == 200
     log = traced.sekisho.log.read_text()
-    assert "root@company.com" in log
+    assert "root@company.com" in records.text(traced.sekisho.audit)
     assert '"level":"TRACE"' in log

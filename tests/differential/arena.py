@@ -17,7 +17,7 @@ from client_process import run_client
 from drafts import Cast, Draft, Owner
 from harness.mlflow_server import MlflowServer
 from harness.rest import Answer
-from harness.sekisho import Sekisho
+from harness.sekisho import INSTANCE, Sekisho
 from harness.state import State
 
 LOGS = Path(__file__).resolve().parent.parent / ".cache" / "logs"
@@ -170,9 +170,11 @@ class Arena:
         found: list[bytes] = []
         deadline = time.monotonic() + 2
         while time.monotonic() < deadline and not any(b'"micros"' in line for line in found):
-            with self.sekisho.log.open("rb") as log:
-                log.seek(max(0, log.seek(0, 2) - 100_000))
-                found = [line for line in log if request_id in line]
+            found = []
+            for file in (self.sekisho.log, self.sekisho.audit / INSTANCE / "current.jsonl"):
+                with file.open("rb") as log:
+                    log.seek(max(0, log.seek(0, 2) - 100_000))
+                    found += [line for line in log if request_id in line]
         return [line.decode("utf-8", "replace").strip() for line in found]
 
     def upstream_status(self, answer: Answer) -> int | None:

@@ -14,12 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from harness import leaks, postgres
+from harness import leaks, postgres, records
 from harness.mlflow_server import keep_log
 from harness.process import Child, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
+INSTANCE = "here"
 
 
 def binary() -> Path:
@@ -93,6 +95,7 @@ class Sekisho:
             "state": {"url": self._state()},
             # What most tests call their models is nobody's business.
             "rules": {"mode": "off"},
+            "audit": {"instance": INSTANCE, "reads": "each"},
         }
         for name, values in extra.items():
             sections.setdefault(name, {}).update(values)
@@ -151,11 +154,23 @@ class Sekisho:
         if self._child is not None:
             self._child.stop(grace=35)
         log = self.log.read_text(errors="replace") if self.log.exists() else ""
-        leaked = leaks.found_in(log)
+        leaked = sorted({*leaks.found_in(log), *leaks.found_in(records.text(self.audit))})
+        faulty = records.faults(self.audit)
         keep_log(self.log, self._keep, kind is not None or bool(leaked))
         shutil.rmtree(self.folder, ignore_errors=True)
         if leaked and kind is None:
             raise AssertionError(f"sekisho wrote down {', '.join(leaked)}")
+        if faulty and kind is None:
+            raise AssertionError(f"the record does not hold: {faulty}")
+
+    @property
+    def audit(self) -> Path:
+        """The folder of the record."""
+        return self.folder / "audit"
+
+    def told(self) -> list[dict[str, Any]]:
+        """The lines of requests that the record has now: of a write its outcome."""
+        return [line for line in records.lines(self.audit) if line["kind"] not in {"intent", "head", "system"}]
 
     def memory(self) -> int:
         """The memory that the process holds now, in bytes."""

@@ -29,10 +29,10 @@ async fn what_is_in_flight_is_finished() {
         callers.spawn(send_to(address, ask.by(&ada()).request(&proxy.clock)));
     }
     proxy.stub.until_heard(2).await;
-    let (mut running, stub, lines) = proxy.begin_stop();
+    let (mut running, stub, lines, _folder) = proxy.begin_stop();
     let closed = async { while TcpStream::connect(address).await.is_ok() {} };
     soon(closed).await;
-    assert_eq!(lines.borrow().len(), 0, "something ended early");
+    assert_eq!(lines.now().len(), 0, "something ended early");
     gate.add_permits(2);
     while let Some(said) = soon(callers.join_next()).await {
         let said = said.expect("an answer");
@@ -40,7 +40,7 @@ async fn what_is_in_flight_is_finished() {
     }
     assert_eq!(soon(running.join_next()).await.expect("an end").expect("no panic"), Drained::Cleanly);
     let mut told: Vec<_> =
-        lines.borrow().iter().map(|line| line.texts(&["kind", "status", "outcome"])).collect();
+        lines.now().iter().map(|line| line.texts(&["kind", "status", "outcome"])).collect();
     told.sort();
     assert_eq!(told, ["outcome 200 applied", "read 200 -"]);
     assert_eq!(stub.heard().len(), 2);
@@ -59,10 +59,10 @@ async fn a_write_without_a_caller_holds_the_drain_up_too() {
     caller.spawn(send_to(proxy.address, create.request(&proxy.clock)));
     proxy.stub.until_heard(1).await;
     caller.shutdown().await;
-    let (mut running, _stub, lines) = proxy.begin_stop();
+    let (mut running, _stub, lines, _folder) = proxy.begin_stop();
     gate.add_permits(1);
     assert_eq!(soon(running.join_next()).await.expect("an end").expect("no panic"), Drained::Cleanly);
-    let told: Vec<_> = lines.borrow().iter().map(|line| line.texts(&["kind", "status", "outcome"])).collect();
+    let told: Vec<_> = lines.now().iter().map(|line| line.texts(&["kind", "status", "outcome"])).collect();
     assert_eq!(told, ["outcome 200 applied"]);
 }
 
@@ -92,6 +92,6 @@ async fn the_grace_is_all_that_is_waited_for() {
         send_to(address, request).await
     });
     proxy.stub.until_heard(1).await;
-    let (mut running, _stub, _lines) = proxy.begin_stop();
+    let (mut running, _stub, _lines, _folder) = proxy.begin_stop();
     assert_eq!(soon(running.join_next()).await.expect("an end").expect("no panic"), Drained::DeadlinePassed);
 }

@@ -5,7 +5,8 @@ use crate::proxy::{Line, NOW, Proxy, SECRET};
 use crate::stub::Answer;
 
 /// The keys of the record (DESIGN section 10), with what only these lines have.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 28] = [
+    "seq",
     "id",
     "time",
     "kind",
@@ -18,21 +19,26 @@ const ORDER: [&str; 22] = [
     "operation",
     "object",
     "demands",
+    "params",
     "dropped",
     "decision",
     "reason",
     "policy",
     "rows",
+    "rules",
     "status",
     "upstream_status",
     "outcome",
+    "intent",
     "abandoned",
     "micros",
+    "prev",
+    "hash",
 ];
 
 const SHOWN: [&str; 7] = ["kind", "decision", "operation", "object", "status", "upstream_status", "outcome"];
 
-const HIDDEN: &str = "hunter2-in-a-value";
+const HIDDEN: &str = "hunter2-in-a-header";
 
 /// Who asks for what, the status that MLflow would answer with, and the line.
 type Case = (Ask, Option<Who>, u16, &'static str);
@@ -42,7 +48,7 @@ fn v2(rest: &str) -> String {
 }
 
 fn set_tag(key: &str) -> Ask {
-    let body = format!(r#"{{"name":"iris","version":"1","key":"{key}","value":"{HIDDEN}"}}"#);
+    let body = format!(r#"{{"name":"iris","version":"1","key":"{key}","value":"a value"}}"#);
     Ask::post(v2("model-versions/set-tag"), body)
 }
 

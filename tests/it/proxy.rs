@@ -11,6 +11,7 @@ use http::Request;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::rt::TokioIo;
 use sekisho::app::{self, Settings};
+use sekisho::audit::Reads;
 use sekisho::authn::{self, IssuerSettings, KeySource};
 use sekisho::authz;
 use sekisho::clock::Clock;
@@ -21,13 +22,13 @@ use sekisho::pipeline::{Gate, Patience};
 use sekisho::route::cross_site::Origins;
 use sekisho::secret::Secret;
 use sekisho::stages::Stages;
-use sekisho::{limit, store, upstream};
+use sekisho::{limit, record, store, upstream};
 use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -98,17 +99,17 @@ impl Line {
     }
 }
 
-struct Paper(watch::Sender<Vec<Line>>);
+/// Where the lines of a proxy are.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines(PathBuf);
 
-impl io::Write for Paper {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
-        self.0.send_modify(|lines| lines.extend(text.lines().map(|line| Line(line.to_owned()))));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl Lines {
+    /// The lines of requests that are there now: of a write its outcome.
+    pub(crate) fn now(&self) -> Vec<Line> {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let lines = whole.lines().map(|line| Line(line.to_owned()));
+        lines.filter(|line| !["head", "system", "intent"].contains(&line.text("kind").as_str())).collect()
     }
 }
 
@@ -121,7 +122,7 @@ pub(crate) struct Proxy {
     pub(crate) gate: Arc<Gate>,
     pub(crate) reload: mpsc::Sender<()>,
     pub(crate) stages: Arc<Stages>,
-    lines: watch::Receiver<Vec<Line>>,
+    lines: Lines,
     stop: oneshot::Sender<()>,
     running: JoinSet<Drained>,
     folder: TempDir,
@@ -151,6 +152,7 @@ impl Proxy {
         }
         let state = format!("sqlite://{}", folder.path().join("sekisho.db").display());
         let mut settings = settings(policies, stub.address(), state.parse().expect("an address"));
+        let lines = Lines(settings.record.path.join("a/current.jsonl"));
         change(&mut settings);
         let clock = Clock::held_at(NOW);
         let written = lines_with(&settings.policies_dir, rows);
@@ -160,12 +162,11 @@ impl Proxy {
         let (address, admin, gate) = (bound.address(), bound.admin_address(), bound.gate());
         let (stop, stopped) = oneshot::channel::<()>();
         let (reload, reloads) = mpsc::channel(1);
-        let (paper, lines) = watch::channel(Vec::new());
         let mut running = JoinSet::new();
         let stopped = async {
             let _told_or_dropped = stopped.await;
         };
-        running.spawn(bound.until(stopped, reloads, Paper(paper)));
+        running.spawn(bound.until(stopped, reloads));
         Self { address, admin, stub, clock, gate, reload, stages, lines, stop, running, folder }
     }
 
@@ -200,8 +201,16 @@ impl Proxy {
 
     /// Waits until there are so many lines.
     pub(crate) async fn lines(&self, count: usize) -> Vec<Line> {
-        let mut lines = self.lines.clone();
-        soon(lines.wait_for(|lines| lines.len() >= count)).await.expect("a writer").clone()
+        let come = async {
+            loop {
+                let lines = self.lines.now();
+                if lines.len() >= count {
+                    break lines;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        soon(come).await
     }
 
     pub(crate) async fn line(&self) -> Line {
@@ -212,16 +221,16 @@ impl Proxy {
 
     /// Ends it; every line that there will ever be.
     pub(crate) async fn stop(self) -> (Drained, Vec<Line>) {
-        let Self { stop, mut running, lines, .. } = self;
+        let Self { stop, mut running, lines, folder: _folder, .. } = self;
         stop.send(()).expect("a proxy that runs");
         let drained = soon(running.join_next()).await.expect("an end").expect("no panic");
-        (drained, lines.borrow().clone())
+        (drained, lines.now())
     }
 
     /// Begins the drain without waiting for its end.
-    pub(crate) fn begin_stop(self) -> (JoinSet<Drained>, Stub, watch::Receiver<Vec<Line>>) {
+    pub(crate) fn begin_stop(self) -> (JoinSet<Drained>, Stub, Lines, TempDir) {
         self.stop.send(()).expect("a proxy that runs");
-        (self.running, self.stub, self.lines)
+        (self.running, self.stub, self.lines, self.folder)
     }
 }
 
@@ -273,6 +282,15 @@ fn settings(policies_dir: PathBuf, address: upstream::Address, state: store::Add
             model_access_claim: "model_access".into(),
         },
         authz: authz::Settings { require_model_access: true, mode: authz::Mode::Enforce },
+        record: record::Settings {
+            path: policies_dir.with_file_name("audit"),
+            instance: "a".to_owned(),
+            mode: record::Mode::Required,
+            signing_key_file: policies_dir.with_file_name("audit.key"),
+            rhythm: record::Rhythm::default(),
+            keep: None,
+        },
+        reads: Reads::Each,
         policies_dir,
         upstream: upstream::Settings::at(address),
         state,

@@ -26,7 +26,7 @@ impl Gate {
         if let Err(misread) = route::refuse_hosts(request.headers(), request.uri(), request.version()) {
             return answer::refuse(&Rejection::from(misread), trail, None, false);
         }
-        trail.note_probe();
+        trail.note_open("the probe with which a client of Databricks' begins");
         let mut response = Response::new(full("{}"));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

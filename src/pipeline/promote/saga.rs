@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 use tracing::{info, warn};
 
 use crate::facts::FactError;
+use crate::record::line::Entry;
 use crate::reject::Rejection;
 use crate::store::{Began, NewTransition, Progress, Stand, StoreError, Transition};
 use crate::upstream::UpstreamError;
@@ -141,6 +143,7 @@ impl Gate {
         let stand = stand.ok_or(Rejection::Overtaken)?;
         self.stages.learn(&stand);
         self.registry.touched(&what.id.model, what.id.version);
+        self.tell(what);
         let (model, version) = (what.id.model.as_str(), what.id.version);
         let (from, to, by) = (what.from.as_str(), what.to.as_str(), what.by.as_str());
         match &what.break_glass {
@@ -253,8 +256,34 @@ impl Gate {
         if let Some(stand) = self.store.end(*number, end, self.clock.now()).await? {
             self.stages.learn(&stand);
             self.registry.touched(&what.id.model, what.id.version);
+            if end == Progress::Done {
+                self.tell(what);
+            }
         }
         Ok(())
+    }
+
+    /// A transition has a line of its own, whoever has it made: a caller, an approver, the last piece of evidence or a
+    /// repair.
+    fn tell(&self, what: &NewTransition) {
+        let sentence = match &what.break_glass {
+            Some(reason) => format!("a version changed its stage against the rules: {reason}"),
+            None => "a version changed its stage".to_owned(),
+        };
+        let mut line = Entry::system(self.clock.now(), "transition", sentence);
+        line.principal = (!what.by.is_empty()).then(|| what.by.clone());
+        line.object = Some(format!("model:{}/version/{}", what.id.model, what.id.version));
+        line.approvals = what.approvals.iter().map(|(number, _)| *number).collect();
+        line.evidence = what.evidence.iter().map(|(number, _)| *number).collect();
+        line.before.insert("stage".to_owned(), what.from.as_str().into());
+        line.after.insert("stage".to_owned(), what.to.as_str().into());
+        let said = [
+            ("request", json!(what.request)),
+            ("asked_by", json!(what.asked_by)),
+            ("digest", json!(what.digest)),
+        ];
+        line.params.extend(said.map(|(key, value)| (key.to_owned(), value)));
+        self.journal.record().tell(line);
     }
 }
 

@@ -1,0 +1,310 @@
+//! Proving a record: that no line was changed, taken out, put in or moved, by the files and a public key alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::chain::{Broken, Hash, Tip};
+use super::fault::{Fault, Proof, Wrong};
+use super::folder::{self, Form, HEAD, PUBLIC_KEY, Segment};
+use super::key::{PublicKey, statement};
+use super::line::{Entry, Kind, Line};
+use super::read::{Lines, Piece};
+use super::retain::Stub;
+use super::walk::{Step, Walk};
+
+/// The word of the line that says which key signs from now on.
+pub const NEW_KEY: &str = "new_key";
+/// The word of the line with which a process begins.
+pub const START: &str = "start";
+
+/// What to prove.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// The public key; the one beside the record if nothing is said.
+    pub key: Option<PublicKey>,
+    /// The hash of a head that was written down elsewhere.
+    pub expected: Option<Hash>,
+}
+
+/// Proves a whole record, or one chain if the folder is one.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn verify(root: &Path, question: &Question) -> Result<Proof, Fault> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |what: Wrong| Fault { path, line: None, what }
+    };
+    let single = folder::segments(root).map_err(|error| at(root)(error.into()))?;
+    let (chains, beside) = if single.is_empty() {
+        (folder::chains(root).map_err(|error| at(root)(error.into()))?, root.to_owned())
+    } else {
+        (vec![root.to_owned()], root.parent().unwrap_or(root).to_owned())
+    };
+    if chains.is_empty() {
+        return Err(at(root)(Wrong::Nothing));
+    }
+    let key = match &question.key {
+        Some(key) => key.clone(),
+        None => {
+            let path = beside.join(PUBLIC_KEY);
+            PublicKey::read(&path).map_err(|error| at(&path)(error.into()))?
+        }
+    };
+    let mut proof = Proof::default();
+    let (mut names, mut claims) = (BTreeMap::new(), Vec::new());
+    for path in &chains {
+        let reading = Reading::new(path, &key, question.expected).prove(&mut proof)?;
+        claims.extend(reading.claims.iter().map(|claim| (reading.name.clone(), claim.clone())));
+        if names.insert(reading.name.clone(), path.clone()).is_some() {
+            return Err(at(path)(Wrong::Twice(reading.name)));
+        }
+    }
+    for (by, claim) in claims {
+        holds(&names, &by, &claim, single.is_empty()).map_err(at(root))?;
+    }
+    match question.expected {
+        Some(expected) if !proof.expected => Err(at(root)(Wrong::Expected(expected))),
+        Some(_) | None => Ok(proof),
+    }
+}
+
+/// What a chain says of another one: its name, and a line of it.
+#[derive(Clone, Debug)]
+struct Claim {
+    of: String,
+    seq: u64,
+    hash: Hash,
+}
+
+/// Whether what one chain says of another is so.
+fn holds(names: &BTreeMap<String, PathBuf>, by: &str, claim: &Claim, whole: bool) -> Result<(), Wrong> {
+    let missing = || Wrong::Sibling { by: by.to_owned(), of: claim.of.clone(), seq: claim.seq };
+    let Some(path) = names.get(&claim.of) else {
+        return if whole { Err(missing()) } else { Ok(()) };
+    };
+    for segment in folder::segments(path)? {
+        if segment.form != Form::Current && !(segment.first..=segment.last).contains(&claim.seq) {
+            continue;
+        }
+        if segment.form == Form::Stub {
+            return Ok(());
+        }
+        let mut lines = Lines::open(&segment)?;
+        let mut line = Vec::new();
+        let mut walk: Option<Walk> = None;
+        while lines.next(&mut line)? == Piece::Whole {
+            let walk = match &mut walk {
+                Some(walk) => walk,
+                None => match super::chain::start_of(&line) {
+                    Some(start) => walk.insert(Walk::from(start)),
+                    None => break,
+                },
+            };
+            let _ = walk.step(&line);
+            if walk.tip().seq == claim.seq {
+                return if walk.tip().hash == claim.hash { Ok(()) } else { Err(missing()) };
+            }
+        }
+    }
+    Err(missing())
+}
+
+/// One chain, being proved.
+struct Reading<'q> {
+    path: &'q Path,
+    keys: Vec<PublicKey>,
+    expected: Option<Hash>,
+    name: String,
+    claims: Vec<Claim>,
+    announced: Option<PublicKey>,
+    /// Lines since the last head that a known key signed.
+    unsigned: u64,
+    proved: bool,
+    copy: Option<(u64, Hash)>,
+    copied: bool,
+}
+
+impl<'q> Reading<'q> {
+    fn new(path: &'q Path, key: &PublicKey, expected: Option<Hash>) -> Self {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Self {
+            path,
+            keys: vec![key.clone()],
+            expected,
+            name,
+            claims: Vec::new(),
+            announced: None,
+            unsigned: 0,
+            proved: false,
+            copy: None,
+            copied: true,
+        }
+    }
+
+    fn prove(mut self, proof: &mut Proof) -> Result<Self, Fault> {
+        let folder = self.path;
+        let fault = |what: Wrong| Fault { path: folder.to_owned(), line: None, what };
+        self.read_copy();
+        let segments = folder::segments(folder).map_err(|error| fault(error.into()))?;
+        let mut tip = Tip::EMPTY;
+        for (place, segment) in segments.iter().enumerate() {
+            let last = place + 1 == segments.len();
+            tip = match segment.form {
+                Form::Stub => self.stub(segment, tip, proof).map_err(|what| in_file(segment, None, what))?,
+                Form::Compressed | Form::Plain | Form::Current => self.file(segment, tip, last, proof)?,
+            };
+        }
+        if !self.proved && tip.seq > 0 {
+            let name = self.keys.first().map(PublicKey::name).unwrap_or_default();
+            return Err(fault(Wrong::Unsigned(name)));
+        }
+        if let (Some((seq, _)), false) = (self.copy, self.copied) {
+            return Err(Fault { path: folder.join(HEAD), line: None, what: Wrong::HeadCopy(seq) });
+        }
+        proof.chains.push((self.name.clone(), tip, self.unsigned));
+        Ok(self)
+    }
+
+    /// The copy of the last head, which whoever cuts the end may have forgotten.
+    fn read_copy(&mut self) {
+        let text = fs::read(self.path.join(HEAD)).unwrap_or_default();
+        let line = serde_json::from_slice::<Line>(text.trim_ascii()).ok();
+        self.copy = line.and_then(|line| Some((line.seq, Hash::read(&line.hash)?)));
+        self.copied = self.copy.is_none();
+    }
+
+    fn stub(&mut self, segment: &Segment, tip: Tip, proof: &mut Proof) -> Result<Tip, Wrong> {
+        let stub = Stub::read(&segment.path)?;
+        if (stub.first, stub.last) != (segment.first, segment.last) || stub.last < stub.first {
+            return Err(Wrong::Stub("is of other lines than its name says"));
+        }
+        if !self.keys.iter().any(|key| stub.is_proved_by(key)) {
+            return Err(Wrong::Stub("is not signed with the key"));
+        }
+        if stub.first != tip.seq + 1 {
+            return Err(Wrong::Gap(tip.seq + 1, stub.first.saturating_sub(1)));
+        }
+        if stub.prev != tip.hash.to_string() {
+            return Err(Wrong::Stub("does not follow the lines before it"));
+        }
+        self.is_of_this_chain(&stub.chain, proof.removed == 0 && tip.seq == 0)?;
+        proof.removed += stub.last - tip.seq;
+        self.copied |= self.copy.is_some_and(|(seq, _)| seq <= stub.last);
+        stub.tip().ok_or(Wrong::Stub("has no hash"))
+    }
+
+    fn is_of_this_chain(&mut self, chain: &str, first: bool) -> Result<(), Wrong> {
+        if self.name == chain {
+            return Ok(());
+        }
+        if first && !self.proved {
+            // A copy may lie in a folder of another name.
+            chain.clone_into(&mut self.name);
+            return Ok(());
+        }
+        Err(Wrong::OtherChain(chain.to_owned(), self.name.clone()))
+    }
+
+    fn file(&mut self, segment: &Segment, tip: Tip, last: bool, proof: &mut Proof) -> Result<Tip, Fault> {
+        let at = |line: u64, what: Wrong| in_file(segment, Some(line), what);
+        if segment.form != Form::Current && segment.first != tip.seq + 1 {
+            let gap = Wrong::Gap(tip.seq + 1, segment.first.saturating_sub(1));
+            return Err(in_file(segment, None, gap));
+        }
+        let mut lines = Lines::open(segment).map_err(|error| in_file(segment, None, error.into()))?;
+        let (mut line, mut walk) = (Vec::new(), Walk::from(tip));
+        loop {
+            let piece = lines.next(&mut line).map_err(|error| at(lines.number() + 1, error.into()))?;
+            let number = lines.number();
+            match piece {
+                Piece::End => break,
+                Piece::Cut if last && segment.form == Form::Current => {
+                    proof.notes.push(format!(
+                        "{}: its last line is torn ({} bytes)",
+                        segment.path.display(),
+                        line.len()
+                    ));
+                    break;
+                }
+                Piece::Cut => return Err(at(number, Wrong::Cut)),
+                Piece::Whole => {}
+            }
+            let before = walk.tip();
+            // What does not follow is found out by the line after it.
+            match walk.step(&line).map_err(|why| at(number.saturating_sub(1), why.into()))? {
+                Step::Doubtful => continue,
+                Step::Tells => proof.torn += 1,
+                Step::Follows => {}
+            }
+            proof.lines += 1;
+            self.line(&line, before, walk.tip(), proof).map_err(|what| at(number, what))?;
+        }
+        let tip = walk.end().map_err(|why| at(lines.number(), why.into()))?;
+        if segment.form != Form::Current && tip.seq != segment.last {
+            return Err(in_file(segment, None, Wrong::Name(segment.last, tip.seq)));
+        }
+        Ok(tip)
+    }
+
+    fn line(&mut self, line: &[u8], before: Tip, tip: Tip, proof: &mut Proof) -> Result<(), Wrong> {
+        self.unsigned += 1;
+        proof.expected |= self.expected == Some(tip.hash);
+        self.copied |= self.copy == Some((tip.seq, tip.hash));
+        let holds = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
+        if !holds(b"\"kind\":\"head\"") && !holds(b"\"kind\":\"system\"") {
+            return Ok(());
+        }
+        let read: Line = serde_json::from_slice(line).map_err(|_| Broken::Form)?;
+        match read.entry.kind {
+            Kind::Head => self.head(&read.entry, before, proof),
+            Kind::System => {
+                self.system(&read.entry);
+                Ok(())
+            }
+            Kind::Read | Kind::Reads | Kind::Refusal | Kind::Intent | Kind::Outcome => Ok(()),
+        }
+    }
+
+    fn head(&mut self, head: &Entry, before: Tip, proof: &mut Proof) -> Result<(), Wrong> {
+        let chain = head.chain.as_deref().unwrap_or_default();
+        self.is_of_this_chain(chain, proof.heads == 0 || !self.proved)?;
+        let (key, signature) =
+            (head.key.as_deref().unwrap_or_default(), head.signature.as_deref().unwrap_or_default());
+        let said = statement(chain, &before, &head.time);
+        // One of an older key is proved by the hash that a later head signs, if there is one.
+        let Some(known) = self.keys.iter().find(|known| known.name() == key) else { return Ok(()) };
+        if !known.proves(&said, signature) {
+            return Err(Wrong::Signature);
+        }
+        (self.unsigned, self.proved) = (0, true);
+        self.keys.extend(self.announced.take());
+        proof.heads += 1;
+        Ok(())
+    }
+
+    fn system(&mut self, entry: &Entry) {
+        let said = |key: &str| entry.params.get(key);
+        match entry.operation.as_deref() {
+            Some(NEW_KEY) => {
+                self.announced = said("public_key").and_then(Value::as_str).and_then(PublicKey::of_pem);
+            }
+            Some(START) => {
+                let siblings = said("chains").and_then(Value::as_object);
+                self.claims.extend(siblings.into_iter().flatten().filter_map(|(of, tip)| {
+                    let seq = tip.get("seq").and_then(Value::as_u64)?;
+                    let hash = tip.get("hash").and_then(Value::as_str).and_then(Hash::read)?;
+                    Some(Claim { of: of.clone(), seq, hash })
+                }));
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn in_file(segment: &Segment, line: Option<u64>, what: Wrong) -> Fault {
+    Fault { path: segment.path.clone(), line, what }
+}
