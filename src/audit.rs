@@ -3,6 +3,7 @@
 //! A write has two lines. Its intent stays on the disk before MLflow hears of it; its outcome follows. Allowed reads are
 //! counted, or have a line each. The lines are those of [`record`](crate::record) (DESIGN section 10).
 
+mod change;
 mod params;
 mod shroud;
 mod tally;
@@ -14,6 +15,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::authz::{Denied, Permit};
 use crate::clock::Clock;
@@ -28,6 +30,7 @@ use shroud::Shroud;
 use tally::{Like, Tally};
 
 pub use crate::record::line::Outcome;
+pub use change::{Change, Facet};
 pub use told::Told;
 
 /// So many further demands are told of.
@@ -90,6 +93,7 @@ pub struct Trail {
     id: RequestId,
     access: Access,
     intent: Option<(Option<u64>, Place)>,
+    after: Map<String, Value>,
     clock: Clock,
     start: Instant,
 }
@@ -109,7 +113,7 @@ impl Trail {
         entry.method = Some(method.as_str().chars().take(16).collect());
         entry.decision = Some(Decision::Deny);
         let (journal, clock, entry) = (journal.clone(), clock.clone(), Some(Box::new(entry)));
-        Self { journal, entry, id, access: Access::Read, intent: None, clock, start }
+        Self { journal, entry, id, access: Access::Read, intent: None, after: Map::new(), clock, start }
     }
 
     /// The request's id.
@@ -238,6 +242,14 @@ impl Trail {
         self.note(|entry| entry.outcome = Some(outcome));
     }
 
+    /// What it changes: told as it was, and as it is if the write is done.
+    pub fn note_change(&mut self, change: Option<Change>) {
+        let Some(change) = change else { return };
+        let (before, after) = change.told(&self.journal.shroud);
+        self.note(|entry| entry.before = before);
+        self.after = after;
+    }
+
     /// Closes the line.
     pub fn close(mut self, status: StatusCode) {
         self.note(|entry| entry.status = Some(status.as_u16()));
@@ -280,7 +292,9 @@ impl Trail {
             entry.params.clear();
             entry.kind = Kind::Outcome;
             entry.intent = seq;
-            entry.outcome.get_or_insert(Outcome::Unknown);
+            if *entry.outcome.get_or_insert(Outcome::Unknown) == Outcome::Applied {
+                entry.after = std::mem::take(&mut self.after);
+            }
             return place.tell(*entry);
         }
         if entry.kind == Kind::Outcome {

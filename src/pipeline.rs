@@ -4,6 +4,7 @@ mod answer;
 mod aftercrash;
 mod ask;
 mod attest;
+mod changes;
 mod cors;
 mod databricks;
 mod departures;

@@ -106,8 +106,7 @@ impl Teller<'_> {
     }
 
     fn fields(&self, fields: Map<String, Value>) -> Map<String, Value> {
-        let key = fields.get("key").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-        let confidential = CONFIDENTIAL.iter().any(|word| key.contains(word));
+        let confidential = is_confidential(fields.get("key").and_then(Value::as_str).unwrap_or_default());
         let told = fields.into_iter().map(|(name, value)| {
             let told = if confidential && name == "value" {
                 self.shroud.over(&value.to_string()).into()
@@ -133,6 +132,16 @@ impl Teller<'_> {
             Value::Null | Value::Bool(_) | Value::Number(_) => value,
         }
     }
+}
+
+/// A tag of a model or version.
+pub(super) fn tag(shroud: &Shroud, key: &str, value: &str) -> Value {
+    if is_confidential(key) { shroud.over(value).into() } else { shroud.text(value) }
+}
+
+fn is_confidential(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    CONFIDENTIAL.iter().any(|word| key.contains(word))
 }
 
 fn is_plain(name: &str) -> bool {

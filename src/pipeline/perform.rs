@@ -46,9 +46,11 @@ impl Gate {
         let moves = row.rule == Rule::Transition && self.rules != Mode::Off;
         let deed = async move {
             // From here on the task goes on, whoever hangs up.
-            if let Err(error) = trail.intend().await {
+            let (stays, change) = tokio::join!(trail.intend(), self.change(&passed.operation));
+            if let Err(error) = stays {
                 return answer::refuse(&error.into(), trail, None, false);
             }
+            trail.note_change(change);
             if let Answer::Ours(which) = row.answer {
                 self.ours(which, passed, trail).await
             } else if moves {
