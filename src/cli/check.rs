@@ -90,6 +90,7 @@ fn mistakes(file: &ConfigFile) -> Vec<Mistake> {
             }
         }
     }
+    found.extend(settings.record.obstacle().map(|what| Mistake::of(&place, what)));
     found.extend(settings.state.obstacle().map(|what| Mistake::of(&place, format!("`state.url`: {what}"))));
     if let Some(Err(error)) = settings.listen.tls.as_ref().map(crate::listen::check_files) {
         found.push(Mistake::of(&place, error.to_string()));

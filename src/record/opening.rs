@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use tracing::error;
 
 use super::folder::{self, PUBLIC_KEY};
@@ -93,23 +94,12 @@ fn others(root: &Path, own: &str) -> serde_json::Value {
 
 /// The private key; a new one where there is no record yet.
 fn key_of(settings: &Settings) -> Result<Signer, OpenError> {
-    let public = settings.path.join(PUBLIC_KEY);
-    let key = &settings.signing_key_file;
-    let begun = public.exists()
-        || !folder::chains(&settings.path)
-            .map_err(|error| OpenError::Folder { path: settings.path.clone(), error })?
-            .is_empty();
-    if key.exists() {
-        let signer = Signer::read(key)?;
+    let (public, key) = (settings.path.join(PUBLIC_KEY), &settings.signing_key_file);
+    if let Some(signer) = kept_key(settings)? {
         if !public.exists() {
             key::write_new(&public, &signer.public().pem(), 0o644)?;
-        } else if PublicKey::read(&public)? != *signer.public() {
-            return Err(KeyError::Another { key: key.clone(), public }.into());
         }
         return Ok(signer);
-    }
-    if begun {
-        return Err(KeyError::Gone { key: key.clone(), record: settings.path.clone() }.into());
     }
     let (signer, text) = Signer::make()?;
     if let Some(parent) = key.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -118,4 +108,51 @@ fn key_of(settings: &Settings) -> Result<Signer, OpenError> {
     key::write_new(key, &text, 0o600)?;
     key::write_new(&public, &signer.public().pem(), 0o644)?;
     Ok(signer)
+}
+
+/// The private key that is there, and is the record's; nothing where neither is.
+fn kept_key(settings: &Settings) -> Result<Option<Signer>, OpenError> {
+    let (public, key) = (settings.path.join(PUBLIC_KEY), &settings.signing_key_file);
+    let begun = public.exists()
+        || settings.path.exists()
+            && !folder::chains(&settings.path)
+                .map_err(|error| OpenError::Folder { path: settings.path.clone(), error })?
+                .is_empty();
+    if !key.exists() {
+        let gone = || KeyError::Gone { key: key.clone(), record: settings.path.clone() };
+        return if begun { Err(gone().into()) } else { Ok(None) };
+    }
+    let signer = Signer::read(key)?;
+    if public.exists() && PublicKey::read(&public)? != *signer.public() {
+        return Err(KeyError::Another { key: key.clone(), public }.into());
+    }
+    Ok(Some(signer))
+}
+
+/// The folder that is there and that others would be made in.
+fn nearest(path: &Path) -> &Path {
+    let there = path.ancestors().find(|above| above.exists());
+    there.unwrap_or(Path::new("."))
+}
+
+impl Settings {
+    /// What keeps the record from being begun or gone on with, as far as it can be seen without making anything.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        let folder = nearest(&self.path);
+        let shown = folder.display();
+        if !folder.is_dir() {
+            return Some(format!("`audit.path`: `{shown}` is not a folder; the record would be kept there"));
+        }
+        if let Err(error) = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+            return Some(format!(
+                "`audit.path`: `{shown}` cannot be written, which the record must: {error}"
+            ));
+        }
+        let error = kept_key(self).err()?;
+        Some(match error {
+            OpenError::Key(error) => format!("`audit.signing_key_file`: {error}"),
+            OpenError::Folder { .. } | OpenError::Chain(_) => error.to_string(),
+        })
+    }
 }

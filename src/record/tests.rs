@@ -1,6 +1,7 @@
 //! The record: what is written is proved, and whatever is done to it is found, at its place.
 
 mod disk;
+mod opening;
 mod tamper;
 
 use std::fs;

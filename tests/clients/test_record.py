@@ -27,7 +27,7 @@ from harness.sekisho import run_command
 from house_of_records import ANN, MODELS, ROOT, Kept, fill, kept, last_bytes, mount, pairs, said, times, verified, whole
 from ruled import API, acting, refused, until
 
-ROUNDS = int(os.environ.get("SEKISHO_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("SEKISHO_ROUNDS", "20"))
 # A full disk is found out after the last page is full.
 PAGE = 40
 # What is counted within a second is written after it, and the machine may be slow.
