@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 pub use address::Place;
 pub use area::{Wanted, Zone, within};
-pub use doors::{Alone, Doors, Holding, PATIENCE};
+pub use doors::{Alone, Doors, Holding, Inside, PATIENCE};
 pub use index::Registration;
 pub use underway::{Change, Reach, Underway};
 

@@ -181,6 +181,12 @@ impl Gate {
     async fn show(&self, id: &VersionId, kept: &KeptDigest) -> Result<(), Unkept> {
         let number = id.version.to_string();
         let version = (id.model.as_str(), number.as_str());
+        let _beside = self.beside(version.0, version.1).await;
+        let found = self.facts.version(&self.mlflow, version.0, version.1).await?;
+        if found.is_none_or(|found| found.created != id.created) {
+            // Another version may have its name by now.
+            return Ok(self.store.forget(id).await?);
+        }
         for (key, value) in shown(kept) {
             match self.facts.tag_version(&self.mlflow, version, (key, &value)).await {
                 // It went while its files were read, or its model has another name now.

@@ -240,14 +240,21 @@ impl Gate {
     /// Two writes of one version's tags and stage do not pass each other between the look and the deed, nor what is done to
     /// the model as a whole.
     pub(super) async fn alone_with(&self, model: &str, version: &str) -> crate::ownership::Alone {
-        let whole = self.ownership.doors.enter(&[&format!("all of {model}")]).await;
-        let door = format!("version {version} of {model}");
+        let (all, door) = doors(model, version);
+        let whole = self.ownership.doors.enter(&[&all]).await;
         self.ownership.doors.have_alone(&[&door], PATIENCE).await.beside(whole)
+    }
+
+    /// Nobody deletes or renames a version while something is written into it of which nobody waits for the end: MLflow
+    /// refuses a deletion with 400 when a tag comes between its steps.
+    pub(super) async fn beside(&self, model: &str, version: &str) -> crate::ownership::Inside {
+        let (all, door) = doors(model, version);
+        self.ownership.doors.enter(&[&all, &door]).await
     }
 
     /// The same with all versions of a model.
     pub(super) async fn alone_with_all(&self, model: &str) -> crate::ownership::Alone {
-        self.ownership.doors.have_alone(&[&format!("all of {model}")], PATIENCE).await
+        self.ownership.doors.have_alone(&[&doors(model, "").0], PATIENCE).await
     }
 
     /// Of the tags that a copy's maker sends again, those that the original has are dropped; what is left is decided as if it
@@ -287,6 +294,11 @@ impl Gate {
 
 /// What MLflow's table has room for (`store/model_registry/dbmodels/models.py`); SQLite does not hold it.
 const LONGEST_NAME: usize = 256;
+
+/// Behind the first is whoever is busy with a model or any version of it, behind the second with this one.
+fn doors(model: &str, version: &str) -> (String, String) {
+    (format!("all of {model}"), format!("version {version} of {model}"))
+}
 
 /// The tag that shows a version's stage.
 pub(super) const STAGE_TAG: &str = "sekisho.stage";

@@ -277,3 +277,28 @@ def test_evidence_that_names_other_bytes_is_none(house: House) -> None:
     answer = house.ruled.ask(house.ci, "POST", target, {"test": FIRST[0], "passed": True, "digest": digest})
     assert answer.status == 200, answer
     assert [(said["reporter"], said["digest"]) for said in house.history(version)["evidence"]] == [(CI, digest)]
+
+
+@pytest.mark.parametrize("what", ["model", "version"])
+def test_a_digest_that_is_being_shown_keeps_no_deletion_from_success(
+    house: House, wire: tuple[MlflowServer, Recorder], what: str
+) -> None:
+    """A tag that comes between the steps of a deletion has MLflow refuse it with 400; so the deletion waits."""
+    name = SHORT + "prod"
+    stop = Stop(lambda seen: seen.target.endswith("model-versions/set-tag") and b"model_hash" in seen.body)
+    wire[1].stop(stop)
+    version = house.register(name)
+    body = {"name": name} | ({"version": version} if what == "version" else {})
+    path = "registered-models/delete" if what == "model" else "model-versions/delete"
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(house.ruled.ask(house.root, "DELETE", API + path, body)))
+    try:
+        stop.reach()
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive(), answers
+    finally:
+        wire[1].stop(None)
+        stop.release()
+    thread.join(60)
+    assert [answer.status for answer in answers] == [200]
