@@ -415,7 +415,7 @@ def full(here: Kept, value: str = "x") -> Path:
     """Takes all room, and writes until the record refuses."""
     ballast = fill(here.sekisho.audit)
     for number in range(PAGE):
-        if here.tag(f"last-{number}", value).status == 507:
+        if here.tag(f"last-{len(value)}-{number}", value).status == 507:
             return ballast
     raise AssertionError("it never refused")
 
