@@ -455,9 +455,10 @@ def test_on_a_full_disk_writes_are_refused_and_reads_go_on(server: MlflowServer)
         assert lost["reads"] == 5 + 1 and lost["others"] == 0, lost
         # Those of the full disk, the client's one, and whichever came before it was found out that there is room again.
         assert lost["refusals"] + len(told) == sent + 1 + later, (lost, len(told), sent, later)
+        # An outcome is written after its answer.
+        until(lambda: {line["seq"] for line in here.lines("intent")} == set(pairs(here.lines())))
         done = pairs(here.lines())
         intents = {line["seq"]: line["params"]["key"] for line in here.lines("intent")}
-        assert set(intents) == set(done)
         assert {intents[seq] for seq, line in done.items() if line["outcome"] == "applied"} == here.held().keys()
         assert {line["outcome"] for line in done.values()} <= {"applied", "not_applied"}
 
