@@ -137,9 +137,7 @@ impl Gate {
         let kept = self.report(&passed.permit, &candidate, test, ok, said_of).await?;
         let named = (model, &*version.to_string());
         let word = if ok { "passed" } else { "failed" };
-        let beside = self.beside(named.0, named.1).await;
         self.facts.tag_version(&self.mlflow, named, (&key, word)).await?;
-        drop(beside);
         self.registry.touched(model, version);
         if ok {
             self.move_on(&passed.permit, &candidate).await?;
