@@ -54,6 +54,8 @@ pub struct Settings {
     pub upstream: upstream::Settings,
     /// The state store.
     pub state: store::Address,
+    /// How long a call of the state store may take.
+    pub state_within: Duration,
     /// The record.
     pub record: record::Settings,
     /// How allowed reads are told of.
@@ -130,7 +132,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let registry = Registry::new(settings.authn.shared_secret());
     let authn = Arc::new(Authenticator::new(settings.authn, clock.clone())?);
     let mlflow = Upstream::new(settings.upstream)?;
-    let store = Store::open(&settings.state).await?;
+    let store = Store::open(&settings.state, settings.state_within).await?;
     info!(address = %settings.state, ready = store.standing().is_ready(), "the state store");
     let stages = Arc::new(Stages::default());
     if let Err(error) = stages.refresh(&store).await {

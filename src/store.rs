@@ -41,7 +41,7 @@ use instances::Name;
 use session::Session;
 use shared::Shared;
 
-/// How long a call may take. What keeps many files has a millisecond more for each.
+/// How long a call may take where nobody says otherwise. What keeps many files has a millisecond more for each.
 pub const WITHIN: Duration = Duration::from_secs(2);
 
 /// So many rows of a kind are told of one version at most, the newest. Nothing is decided by these.
@@ -102,7 +102,11 @@ pub enum Standing {
 
 /// A cheap handle to the state store; clones share it, and are one sekisho on it.
 #[derive(Clone)]
-pub struct Store(Arc<Database>, Arc<Name>);
+pub struct Store {
+    database: Arc<Database>,
+    name: Arc<Name>,
+    within: Duration,
+}
 
 enum Database {
     File(File),
@@ -118,23 +122,23 @@ impl Standing {
 }
 
 impl Store {
-    /// Opens the store and brings its tables up to date. A PostgreSQL that cannot be reached is no failure: it is
+    /// Opens the store and brings its tables up to date; a call may then take as long as `within`. A PostgreSQL that cannot be reached is no failure: it is
     /// waited for by [`Store::tend`].
     ///
     /// # Errors
     /// A file that cannot be used, or tables that a newer sekisho has made.
-    pub async fn open(address: &Address) -> Result<Self, OpenError> {
+    pub async fn open(address: &Address, within: Duration) -> Result<Self, OpenError> {
         let database = match address {
-            Address::Sqlite(path) => Database::File(File::open(path).await?),
-            Address::Postgres(server) => Database::Shared(Box::new(Shared::open(server).await?)),
+            Address::Sqlite(path) => Database::File(File::open(path, within).await?),
+            Address::Postgres(server) => Database::Shared(Box::new(Shared::open(server, within).await?)),
         };
-        Ok(Self(Arc::new(database), Arc::default()))
+        Ok(Self { database: Arc::new(database), name: Arc::default(), within })
     }
 
     /// Which database it is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match &*self.0 {
+        match &*self.database {
             Database::File(_) => Kind::Sqlite,
             Database::Shared(_) => Kind::Postgres,
         }
@@ -143,7 +147,7 @@ impl Store {
     /// Whether calls can be answered, as was last seen. A file always stands ready.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        match &*self.0 {
+        match &*self.database {
             Database::File(_) => Standing::Ready,
             Database::Shared(shared) => shared.standing(),
         }
@@ -152,7 +156,7 @@ impl Store {
     /// Waits until the store is to be looked at, and looks: to be called again and again, in one place. It never ends
     /// for a file.
     pub async fn tend(&self) {
-        match &*self.0 {
+        match &*self.database {
             Database::File(_) => std::future::pending().await,
             Database::Shared(shared) => shared.tend().await,
         }
@@ -161,9 +165,9 @@ impl Store {
     /// The digest that was kept for a version.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn digest(&self, id: &VersionId) -> Result<Option<KeptDigest>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             digests::find(&mut session, id).await
         })
@@ -173,9 +177,9 @@ impl Store {
     /// The digest alone, without the files that it was taken from.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn kept_bytes(&self, id: &VersionId) -> Result<Option<String>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             digests::bytes(&mut session, id).await
         })
@@ -188,7 +192,7 @@ impl Store {
     /// The store did not answer, or not in time.
     pub async fn keep_digest(&self, id: &VersionId, digest: &KeptDigest) -> Result<(), StoreError> {
         let files = u64::try_from(digest.files.len()).unwrap_or(u64::MAX);
-        self.within(WITHIN.saturating_add(Duration::from_millis(files)), async {
+        self.within_more(Duration::from_millis(files), async {
             let mut session = self.write().await?;
             digests::keep(&mut session, id, digest).await?;
             session.commit().await?;
@@ -200,9 +204,9 @@ impl Store {
     /// Forgets the digest of a version.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn forget(&self, id: &VersionId) -> Result<(), StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.write().await?;
             digests::forget(&mut session, id).await?;
             session.commit().await
@@ -211,7 +215,7 @@ impl Store {
     }
 
     async fn read(&self) -> Result<Session, StoreError> {
-        let begun = match &*self.0 {
+        let begun = match &*self.database {
             Database::File(file) => file.read().await,
             Database::Shared(shared) => shared.read().await,
         };
@@ -219,7 +223,7 @@ impl Store {
     }
 
     async fn write(&self) -> Result<Session, StoreError> {
-        let begun = match &*self.0 {
+        let begun = match &*self.database {
             Database::File(file) => file.write().await,
             Database::Shared(shared) => shared.write().await,
         };
@@ -253,17 +257,22 @@ impl Store {
         if found == schema::NEWEST { Ok(session) } else { Err(StoreError::Schema { kind, found }) }
     }
 
-    async fn within<T>(
+    async fn within<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.within_more(Duration::ZERO, call).await
+    }
+
+    async fn within_more<T>(
         &self,
-        time: Duration,
+        more: Duration,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let kind = self.kind();
         if !self.standing().is_ready() {
             return Err(StoreError::Waiting(kind));
         }
-        let answered = timeout(time, call).await.unwrap_or(Err(StoreError::Late(kind)));
-        if let (Err(_), Database::Shared(shared)) = (&answered, &*self.0) {
+        let answered =
+            timeout(self.within.saturating_add(more), call).await.unwrap_or(Err(StoreError::Late(kind)));
+        if let (Err(_), Database::Shared(shared)) = (&answered, &*self.database) {
             shared.suspect();
         }
         answered

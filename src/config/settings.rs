@@ -8,7 +8,7 @@ use crate::app::{self, GRACE};
 use crate::listen::{Ceilings, TlsFiles};
 use crate::pipeline::Patience;
 use crate::route::cross_site::Origins;
-use crate::{authn, authz, limit, listen, record, upstream};
+use crate::{authn, authz, limit, listen, record, store, upstream};
 
 impl Config {
     /// Hands each room its own part.
@@ -46,6 +46,7 @@ impl Config {
             policies_dir: self.policies_dir,
             upstream,
             state: self.state,
+            state_within: store::WITHIN,
             record: record_settings(&self.audit),
             reads: self.audit.reads,
             static_prefix: self.upstream.static_prefix,

@@ -4,7 +4,7 @@ use super::columns::{Fields, keyed};
 use super::error::StoreError;
 use super::kept::{Comment, Commenting};
 use super::session::{Row, Session};
-use super::{Store, VersionId, WITHIN, limit};
+use super::{Store, VersionId, limit};
 
 macro_rules! comments {
     ($rest:literal) => {
@@ -38,9 +38,9 @@ impl Store {
     /// Keeps a comment, if there is room: a version has [`NEWEST`](super::NEWEST) at most, and a million characters in them.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`]; or its id is not new.
+    /// The store did not answer, or not in time; or its id is not new.
     pub async fn add_comment(&self, comment: &Comment) -> Result<Commenting, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             if !has_room(&mut session, comment).await? {
                 return Ok(Commenting::NoRoom);
@@ -63,9 +63,9 @@ impl Store {
     /// Changes a comment of its user to what it is given as.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn change_comment(&self, comment: &Comment) -> Result<Commenting, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             if !has_room(&mut session, comment).await? {
                 return Ok(Commenting::NoRoom);
@@ -89,9 +89,9 @@ impl Store {
     /// Deletes a comment of this user; whether there was one.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn delete_comment(&self, id: &str, user: &str) -> Result<bool, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let deleted = session.run(DELETE, &[id.into(), user.into()]).await?;
             session.commit().await?;
@@ -103,9 +103,9 @@ impl Store {
     /// The comment with this id.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn comment(&self, id: &str) -> Result<Option<Comment>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             session.row(FIND, &[id.into()]).await?.as_ref().map(read).transpose()
         })
@@ -115,9 +115,9 @@ impl Store {
     /// The comments on a version, the earliest first.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn comments(&self, id: &VersionId) -> Result<Vec<Comment>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let values = keyed(session.kind(), id, [])?;
             session.rows(OF_VERSION, &values).await?.iter().map(read).collect()

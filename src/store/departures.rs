@@ -1,8 +1,8 @@
 //! Deletions and renames on their way to MLflow: while one is, no transition begins that it would meet.
 
+use super::Store;
 use super::error::StoreError;
 use super::session::Session;
-use super::{Store, WITHIN};
 
 const DEPART: &str = "INSERT INTO sekisho_departures (id, model, version, instance) VALUES ($1, $2, $3, $4)";
 
@@ -22,9 +22,9 @@ impl Store {
     /// new: it is told to `arrived` also when this fails.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
+    /// The store did not answer, or not in time, or does not know that this sekisho is there.
     pub async fn depart(&self, id: &str, model: &str, version: Option<u64>) -> Result<(), StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let ours = self.heard(&mut session).await?;
             session.run(FORGET, &[]).await?;
@@ -38,9 +38,9 @@ impl Store {
     /// It has ended, whatever became of it.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn arrived(&self, id: &str) -> Result<(), StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.write().await?;
             session.run(ARRIVE, &[id.into()]).await?;
             session.commit().await

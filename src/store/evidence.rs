@@ -4,7 +4,7 @@ use super::columns::{Counter, Fields, keyed, raise};
 use super::error::StoreError;
 use super::kept::{Evidence, NewEvidence};
 use super::session::Row;
-use super::{Store, VersionId, WITHIN, limit};
+use super::{Store, VersionId, limit};
 
 const REPORT: &str =
     "INSERT INTO sekisho_evidence (model, model_created, version, created, number, test, passed, link,
@@ -36,9 +36,9 @@ impl Store {
     /// Keeps what a test said; its number.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn report(&self, id: &VersionId, said: &NewEvidence) -> Result<i64, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let number = raise(&mut session, Counter::Evidence, 1).await?;
             let more = [
@@ -61,9 +61,9 @@ impl Store {
     /// What tests said of a version, the newest first: one more than [`NEWEST`](super::NEWEST) at most.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn evidence(&self, id: &VersionId) -> Result<Vec<Evidence>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let values = keyed(session.kind(), id, [limit().into()])?;
             session.rows(OF_VERSION, &values).await?.iter().map(read).collect()
@@ -74,9 +74,9 @@ impl Store {
     /// What was kept under these numbers, in their order.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn said(&self, numbers: &[i64]) -> Result<Vec<Evidence>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let mut found = Vec::with_capacity(numbers.len());
             for number in numbers {
@@ -92,14 +92,14 @@ impl Store {
     /// of any others. So much decides, however much was ever said.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn last_said(
         &self,
         id: &VersionId,
         digest: &str,
         tests: &[String],
     ) -> Result<Vec<Evidence>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let kind = session.kind();
             let mut last = Vec::with_capacity(tests.len());

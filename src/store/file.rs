@@ -10,13 +10,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-use super::WITHIN;
 use super::error::{OpenError, SchemaError};
 use super::schema;
 use super::session::Session;
-
-/// How long somebody else may hold the file before a call gives up; shorter than [`WITHIN`], so that it says why.
-const BUSY: Duration = Duration::from_millis(1_500);
 
 /// The same while the tables are brought up to date, by this process or another.
 const BUSY_AT_START: Duration = Duration::from_secs(30);
@@ -31,17 +27,18 @@ pub(super) struct File {
 
 impl File {
     /// Makes the file if it is not there, and brings its tables up to date.
-    pub(super) async fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(super) async fn open(path: &Path, within: Duration) -> Result<Self, OpenError> {
         create(path)?;
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
-        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).foreign_keys(true);
+        let options =
+            SqliteConnectOptions::new().filename(path).busy_timeout(busy(within)).foreign_keys(true);
         let options = options.disable_statement_logging();
         let writing =
             options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
         bring_up(writing.clone().busy_timeout(BUSY_AT_START)).await.map_err(unusable)?;
         Ok(Self {
-            writer: pool(1).connect_lazy_with(writing),
-            readers: pool(READERS).connect_lazy_with(options.read_only(true)),
+            writer: pool(1, within).connect_lazy_with(writing),
+            readers: pool(READERS, within).connect_lazy_with(options.read_only(true)),
         })
     }
 
@@ -53,6 +50,11 @@ impl File {
     pub(super) async fn read(&self) -> sqlx::Result<Session> {
         self.readers.begin().await.map(Session::Sqlite)
     }
+}
+
+/// How long somebody else may hold the file before a call gives up; shorter than a call may take, so that it says why.
+fn busy(within: Duration) -> Duration {
+    within.saturating_mul(3) / 4
 }
 
 /// SQLite gives the files that it makes beside this one the same mode.
@@ -69,10 +71,10 @@ async fn bring_up(options: SqliteConnectOptions) -> Result<(), SchemaError> {
 }
 
 /// Connections are kept: one costs a thread, and the file's log is folded into it when the last one is closed.
-fn pool(most: u32) -> SqlitePoolOptions {
+fn pool(most: u32, within: Duration) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(most)
-        .acquire_timeout(WITHIN)
+        .acquire_timeout(within)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)

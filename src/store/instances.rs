@@ -8,9 +8,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::Store;
 use super::error::StoreError;
 use super::session::{Row, Session};
-use super::{Store, WITHIN};
 
 /// A sekisho on this store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,16 +46,16 @@ impl Store {
     /// By what this sekisho is known at the moment. It is another name after it was taken for gone.
     #[must_use]
     pub fn name(&self) -> Arc<str> {
-        Arc::clone(&self.1.0.lock())
+        Arc::clone(&self.name.0.lock())
     }
 
     /// This sekisho tells that it is there, and up to which change it has read and settled: whether it was known before.
     /// If not, it has a new name from now on.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn beat(&self, settled: i64) -> Result<bool, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.write().await?;
             if session.run(BEAT, &[(&*self.name()).into(), settled.into()]).await? > 0 {
                 session.commit().await?;
@@ -64,7 +64,7 @@ impl Store {
             let name = Uuid::new_v4().to_string();
             session.run(COME, &[name.as_str().into(), settled.into()]).await?;
             session.commit().await?;
-            *self.1.0.lock() = name.into();
+            *self.name.0.lock() = name.into();
             Ok(false)
         })
         .await
@@ -73,9 +73,9 @@ impl Store {
     /// Every sekisho that told that it is there.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn instances(&self) -> Result<Vec<Instance>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let rows = session.rows(ALL, &[]).await?;
             let instance =
@@ -88,7 +88,7 @@ impl Store {
     /// Forgets a sekisho, unless it was heard of after that beat. What it had begun is anybody's from then on.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn bury(&self, instance: &str, beats: i64) -> Result<(), StoreError> {
         self.forget_instances(BURY, |_| [instance.into(), beats.into()]).await
     }
@@ -96,7 +96,7 @@ impl Store {
     /// Forgets all but this one: nobody else can be on this store.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn bury_others(&self) -> Result<(), StoreError> {
         self.forget_instances(BURY_OTHERS, |me| [me.into()]).await
     }
@@ -104,7 +104,7 @@ impl Store {
     /// This sekisho tells that it is gone.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn leave(&self) -> Result<(), StoreError> {
         self.forget_instances(LEAVE, |me| [me.into()]).await
     }
@@ -114,7 +114,7 @@ impl Store {
         sql: &'static str,
         values: impl FnOnce(String) -> [super::session::Value<'v>; COUNT],
     ) -> Result<(), StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.write().await?;
             session.run(sql, &values(self.name().to_string())).await?;
             session.commit().await

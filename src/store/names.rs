@@ -3,7 +3,7 @@
 use super::columns::{Counter, raise};
 use super::error::StoreError;
 use super::session::{Session, Value};
-use super::{Store, WITHIN, digests};
+use super::{Store, digests};
 
 /// Somebody may know a version under its new name already. What they took in is not believed, but what was done since
 /// is newer than anything under the old name. `$outer` is a table that has the version.
@@ -73,14 +73,14 @@ impl Store {
     /// A model has a new name. What was kept of it is found under the new one alone.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn renamed(&self, model: &str, model_created: i64, new_name: &str) -> Result<(), StoreError> {
         if model == new_name {
             return Ok(());
         }
         let mut left = TRIES;
         loop {
-            let done = self.within(WITHIN, self.rename(model, model_created, new_name)).await;
+            let done = self.within(self.rename(model, model_created, new_name)).await;
             left = left.saturating_sub(1);
             match done {
                 Err(error) if error.is_taken() && left > 0 => {}

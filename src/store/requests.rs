@@ -10,7 +10,7 @@ use super::kept::{
     Approval, Approving, Asking, Closing, NewApproval, NewRequest, NewTransition, Request, RequestState,
 };
 use super::session::{Row, Session, Value};
-use super::{Store, VersionId, WITHIN, stands};
+use super::{Store, VersionId, stands};
 
 pub(super) use closing::{settle, void_all};
 
@@ -107,9 +107,9 @@ impl Store {
     /// Keeps a request, if the version stands where it says and the same person does not ask for the same already.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn ask(&self, asked: &NewRequest) -> Result<Asking, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let asking = ask(&mut session, asked).await?;
             session.commit().await?;
@@ -121,7 +121,7 @@ impl Store {
     /// Requests of a version with smaller numbers than `below`, the newest first.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn requests(
         &self,
         id: &VersionId,
@@ -129,7 +129,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Request>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let values = keyed(session.kind(), id, [below.into(), limit.into()])?;
             select(&mut session, &OF_VERSION, &values).await
@@ -140,9 +140,9 @@ impl Store {
     /// The open requests of a version, the newest first: [`MOST_OPEN`] at most.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn open_requests(&self, id: &VersionId) -> Result<Vec<Request>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let values = keyed(session.kind(), id, [])?;
             select(&mut session, &OPEN_OF_VERSION, &values).await
@@ -153,9 +153,9 @@ impl Store {
     /// The request with this number.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn request(&self, number: i64) -> Result<Option<Request>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             Ok(select(&mut session, &NUMBERED, &[number.into()]).await?.pop())
         })
@@ -165,7 +165,7 @@ impl Store {
     /// Requests of which this has become, with larger numbers than `after`, in their order.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn requests_in(
         &self,
         state: RequestState,
@@ -178,7 +178,7 @@ impl Store {
     /// Requests by which a rule was broken and that nobody but the asker has approved since, in the same way.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn owed(&self, after: i64, limit: usize) -> Result<Vec<Request>, StoreError> {
         self.some(&OWED, after, limit, &[]).await
     }
@@ -193,7 +193,7 @@ impl Store {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut values = vec![after.into(), limit.into()];
         values.extend_from_slice(more);
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             select(&mut session, which, &values).await
         })
@@ -204,14 +204,14 @@ impl Store {
     /// to take its place: the former stays, for what was done by it.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn approve(
         &self,
         request: i64,
         given: &NewApproval,
         renews: Option<i64>,
     ) -> Result<Approving, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let approving = approve(&mut session, request, given, renews).await?;
             session.commit().await?;

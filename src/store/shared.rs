@@ -51,10 +51,10 @@ struct Look {
 
 impl Shared {
     /// A server that cannot be reached is waited for; one that is there and holds something else stops the start.
-    pub(super) async fn open(server: &Server) -> Result<Self, OpenError> {
+    pub(super) async fn open(server: &Server, within: Duration) -> Result<Self, OpenError> {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(WITHIN)
+            .acquire_timeout(within)
             .idle_timeout(IDLE)
             .connect_lazy_with(server.options().clone());
         let shared = Self {

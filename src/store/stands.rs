@@ -6,7 +6,7 @@ use super::columns::{Counter, Fields, keyed, raise};
 use super::error::StoreError;
 use super::kept::{Origin, Stand};
 use super::session::{Row, Session};
-use super::{Store, VersionId, WITHIN, requests, transitions};
+use super::{Store, VersionId, requests, transitions};
 use crate::stage::Stage;
 
 macro_rules! stands {
@@ -80,9 +80,9 @@ impl Store {
     /// Where a version stands; nothing if it was never taken in, or MLflow has it no more.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn stands(&self, id: &VersionId) -> Result<Option<Stand>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             Ok(find(&mut session, id).await?.filter(|stand| !stand.gone))
         })
@@ -92,7 +92,7 @@ impl Store {
     /// Takes a version in; if it was taken in before, nothing changes. Where it stands.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn take_in(
         &self,
         id: &VersionId,
@@ -103,7 +103,7 @@ impl Store {
         if let Some(stand) = self.stands(id).await? {
             return Ok(stand);
         }
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let stand = taken_in(&mut session, id, stage, origin, now).await?;
             session.commit().await?;
@@ -116,12 +116,12 @@ impl Store {
     /// with a new name has its versions under that one, and then under the old one as gone.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`] for some thousands.
+    /// The store did not answer, or not in time for some thousands.
     pub async fn stands_after(&self, after: i64) -> Result<Vec<Stand>, StoreError> {
         let mut all: Vec<Stand> = Vec::new();
         loop {
             let last = all.last().map_or(after, |stand| stand.change);
-            let more = self.within(WITHIN, self.some_after(last)).await?;
+            let more = self.within(self.some_after(last)).await?;
             if more.is_empty() {
                 return Ok(all);
             }
@@ -140,9 +140,9 @@ impl Store {
     /// closed them before.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
+    /// The store did not answer, or not in time, or does not know that this sekisho is there.
     pub async fn close_files(&self, id: &VersionId, now: Timestamp) -> Result<Stand, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let ours = self.heard(&mut session).await?;
             let found = find(&mut session, id).await?;
@@ -165,9 +165,9 @@ impl Store {
     /// version in `Development` any more.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
+    /// The store did not answer, or not in time, or does not know that this sekisho is there.
     pub async fn keep_closed(&self, id: &VersionId, seen: i64) -> Result<Option<Stand>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let ours = self.heard(&mut session).await?;
             let found = find(&mut session, id).await?;
@@ -187,9 +187,9 @@ impl Store {
     /// Where the version stands, if it was ever taken in.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn open_files(&self, id: &VersionId) -> Result<Option<Stand>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let Some(mut stand) = find(&mut session, id).await? else { return Ok(None) };
             let me = self.name();
@@ -208,9 +208,9 @@ impl Store {
     /// did so is no more.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn left_closed(&self) -> Result<Vec<Stand>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             session.rows(LEFT_CLOSED, &[(&*self.name()).into()]).await?.iter().map(read).collect()
         })
@@ -221,9 +221,9 @@ impl Store {
     /// stays. Its last stand, if it was ever taken in.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn gone(&self, id: &VersionId, now: Timestamp) -> Result<Option<Stand>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             requests::void_all(&mut session, id, now).await?;
             transitions::undo(&mut session, id, now).await?;

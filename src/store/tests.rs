@@ -22,6 +22,9 @@ use uuid::Uuid;
 use super::*;
 use crate::stage::Stage;
 
+/// A disk that stands still for seconds, as those of shared machines do, is tried by `trouble` alone.
+const LONG: Duration = Duration::from_secs(60);
+
 /// An empty place for a store.
 struct Place {
     address: Address,
@@ -55,7 +58,11 @@ impl Place {
 
     /// Another sekisho on the store, of which the others know.
     async fn open(&self) -> Store {
-        let store = Store::open(&self.address).await.unwrap();
+        self.open_within(LONG).await
+    }
+
+    async fn open_within(&self, within: Duration) -> Store {
+        let store = Store::open(&self.address, within).await.unwrap();
         assert!(!store.beat(0).await.unwrap(), "it was not known");
         store
     }

@@ -6,7 +6,7 @@ use super::columns::{Counter, Fields, json, key, keyed, raise};
 use super::error::StoreError;
 use super::kept::{Began, NewTransition, Progress, Stand, Transition};
 use super::session::{Row, Session};
-use super::{Store, VersionId, WITHIN, departures, limit, requests, stands};
+use super::{Store, VersionId, departures, limit, requests, stands};
 use crate::stage::Stage;
 
 macro_rules! transitions {
@@ -79,9 +79,9 @@ impl Store {
     /// sekisho's to end.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
+    /// The store did not answer, or not in time, or does not know that this sekisho is there.
     pub async fn begin(&self, transition: &NewTransition, seen: i64) -> Result<Began, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let ours = self.heard(&mut session).await?;
             let began = begin(&mut session, transition, seen, &ours).await?;
@@ -96,12 +96,12 @@ impl Store {
     /// the version is gone. Whoever comes twice is answered the same, and changes nothing.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
+    /// The store did not answer, or not in time, or does not know that this sekisho is there.
     pub async fn end(&self, number: i64, how: Progress, now: Timestamp) -> Result<Option<Stand>, StoreError> {
         if how == Progress::Begun {
             return Ok(None);
         }
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let ours = self.heard(&mut session).await?;
             let stand = end(&mut session, number, (how, now), &ours).await?;
@@ -115,9 +115,9 @@ impl Store {
     /// sekisho's to end now.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`], or does not know that this sekisho is there.
+    /// The store did not answer, or not in time, or does not know that this sekisho is there.
     pub async fn take_over(&self, number: i64) -> Result<bool, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let ours = self.heard(&mut session).await?;
             let taken = session.run(TAKE_OVER, &[number.into(), (&*ours).into()]).await? > 0;
@@ -130,9 +130,9 @@ impl Store {
     /// The transition with this number.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn transition(&self, number: i64) -> Result<Option<Transition>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             session.row(NUMBERED, &[number.into()]).await?.as_ref().map(read).transpose()
         })
@@ -142,9 +142,9 @@ impl Store {
     /// Transitions that were begun and have not ended, the earliest first.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn unfinished(&self) -> Result<Vec<Transition>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             session.rows(UNFINISHED, &[]).await?.iter().map(read).collect()
         })
@@ -154,9 +154,9 @@ impl Store {
     /// What was done to a version, the newest first: one more than [`NEWEST`](super::NEWEST) at most.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn history(&self, id: &VersionId) -> Result<Vec<Transition>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let values = keyed(session.kind(), id, [limit().into()])?;
             session.rows(HISTORY, &values).await?.iter().map(read).collect()
@@ -167,9 +167,9 @@ impl Store {
     /// Whether a version came to a stage at any time, with the bytes of this digest.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn came_to(&self, id: &VersionId, stage: Stage, digest: &str) -> Result<bool, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let values = keyed(session.kind(), id, [stage.as_str().into(), digest.into()])?;
             Ok(session.row(CAME_THERE, &values).await?.is_some())
@@ -182,14 +182,14 @@ impl Store {
     /// model may have another name by now; whoever shows the answer looks at the names in it.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn in_stage_at(
         &self,
         model: &str,
         stage: Stage,
         at: Timestamp,
     ) -> Result<Vec<Transition>, StoreError> {
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.read().await?;
             let values = [model.into(), stage.as_str().into(), at.as_microsecond().into()];
             let taken_in = session.rows(AS_TAKEN_IN_AT, &values).await?;

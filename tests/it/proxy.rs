@@ -294,6 +294,8 @@ fn settings(policies_dir: PathBuf, address: upstream::Address, state: store::Add
         policies_dir,
         upstream: upstream::Settings::at(address),
         state,
+        // A disk that stands still for seconds, as those of shared machines do, is not what is tried here.
+        state_within: Duration::from_secs(60),
         static_prefix: None,
         presigned: false,
         // What they call their models is nobody's business.

@@ -6,7 +6,7 @@ use super::super::columns::keyed;
 use super::super::error::StoreError;
 use super::super::kept::{Closing, NewTransition, RequestState};
 use super::super::session::Session;
-use super::super::{KeptDigest, Store, VersionId, WITHIN};
+use super::super::{KeptDigest, Store, VersionId};
 use super::count;
 
 /// What is just being made is not closed.
@@ -43,7 +43,7 @@ impl Store {
     /// Closes an open request. `true` for exactly one caller, and for nobody while its transition is under way.
     ///
     /// # Errors
-    /// The store did not answer, or not within [`WITHIN`].
+    /// The store did not answer, or not in time.
     pub async fn close_request(
         &self,
         number: i64,
@@ -53,7 +53,7 @@ impl Store {
         if state == RequestState::Open {
             return Ok(false);
         }
-        self.within(WITHIN, async {
+        self.within(async {
             let mut session = self.turn().await?;
             let closed = close(&mut session, number, state, closing).await?;
             session.commit().await?;

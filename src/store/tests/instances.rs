@@ -94,7 +94,7 @@ async fn who_is_not_heard_of_begins_nothing() {
         let new = transition(&id, FIRST, None);
         for never in [false, true] {
             let change = other.stands(&id).await.unwrap().unwrap().change;
-            let silent = if never { Store::open(&place.address).await.unwrap() } else { one.clone() };
+            let silent = if never { Store::open(&place.address, LONG).await.unwrap() } else { one.clone() };
             if !never {
                 buried(&one, &other).await;
             }

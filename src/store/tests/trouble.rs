@@ -34,7 +34,7 @@ async fn the_files_are_their_owners_alone() {
 async fn the_file_is_set_up_to_survive_a_power_cut() {
     let place = Place::file();
     let store = place.open().await;
-    let Database::File(file) = &*store.0 else { panic!("not a file") };
+    let Database::File(file) = &*store.database else { panic!("not a file") };
     let mut session = file.write().await.unwrap();
     let Session::Sqlite(tx) = &mut session else { panic!("not a file") };
     for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1")] {
@@ -62,7 +62,7 @@ async fn a_file_that_cannot_be_used_stops_the_start() {
         ("text", "", "cannot be used"),
     ] {
         let address: Address = format!("sqlite://{}", at(path).display()).parse().unwrap();
-        let refused = Store::open(&address).await.unwrap_err().to_string();
+        let refused = Store::open(&address, WITHIN).await.unwrap_err().to_string();
         assert!(refused.contains(expected) && refused.contains(path), "{refused}");
         let told = address.obstacle().unwrap_or_default();
         assert!(told.contains(obstacle), "{path}: {told}");
@@ -76,7 +76,7 @@ async fn a_file_that_cannot_be_used_stops_the_start() {
 #[tokio::test]
 async fn a_file_that_somebody_else_holds_fails_writes_in_time_and_no_reads() {
     let place = Place::file();
-    let store = place.open().await;
+    let store = place.open_within(WITHIN).await;
     let id = version("iris", 1);
     store.keep_digest(&id, &digest("a", 1)).await.unwrap();
     let url = format!("sqlite://{}", place.path().display());
@@ -101,7 +101,7 @@ async fn a_server_that_is_away_or_silent_is_waited_for() {
     for port in [silent_port, away_port] {
         let url = format!("postgres://ada:hunter2hunter2@127.0.0.1:{port}/state");
         let began = Instant::now();
-        let store = Store::open(&url.parse().unwrap()).await.unwrap();
+        let store = Store::open(&url.parse().unwrap(), WITHIN).await.unwrap();
         let Standing::Waiting(why) = store.standing() else { panic!("it stands ready") };
         let refused = store.digest(&version("iris", 1)).await.unwrap_err();
         assert_eq!(refused.to_string(), "the state store (PostgreSQL) cannot be used at the moment");
@@ -132,7 +132,7 @@ async fn calls_survive_that_every_connection_is_ended() {
 #[tokio::test]
 async fn a_row_that_somebody_holds_fails_a_call_in_time() {
     let Some(place) = Place::database().await else { return };
-    let store = place.open().await;
+    let store = place.open_within(WITHIN).await;
     let id = version("iris", 1);
     store.keep_digest(&id, &digest("a", 1)).await.unwrap();
     let Address::Postgres(server) = &place.address else { panic!("not a server") };
@@ -191,7 +191,7 @@ async fn a_server_behind_a_line_that_freezes_fails_calls_in_time_and_comes_back(
     let (port, freeze, _running) = relay(url.port().unwrap()).await;
     url.set_port(Some(port)).unwrap();
     url.set_path(place.address.to_string().rsplit('/').next().unwrap());
-    let store = Store::open(&url.as_str().parse().unwrap()).await.unwrap();
+    let store = Store::open(&url.as_str().parse().unwrap(), WITHIN).await.unwrap();
     let id = version("iris", 1);
     store.keep_digest(&id, &digest("a", 1)).await.unwrap();
     freeze.send_replace(true);

@@ -8,7 +8,7 @@ async fn two_that_start_at_once_on_nothing_both_come_up() {
         let mut starts = tokio::task::JoinSet::new();
         for _ in 0..6 {
             let address = place.address.clone();
-            starts.spawn(async move { Store::open(&address).await });
+            starts.spawn(async move { Store::open(&address, LONG).await });
         }
         while let Some(opened) = starts.join_next().await {
             let store = opened.unwrap().unwrap();
@@ -28,7 +28,7 @@ async fn a_newer_schema_stops_the_start() {
     for place in Place::all().await {
         drop(place.open().await);
         place.behind_its_back(NEWER).await;
-        let refused = Store::open(&place.address).await.unwrap_err();
+        let refused = Store::open(&place.address, LONG).await.unwrap_err();
         let said = whole(&refused);
         assert!(
             said.contains("schema has version 999")
@@ -45,7 +45,7 @@ async fn a_version_with_another_text_stops_the_start() {
     for place in Place::all().await {
         drop(place.open().await);
         place.behind_its_back("UPDATE sekisho_schema SET checksum = 'x' WHERE version = 1").await;
-        let said = whole(&Store::open(&place.address).await.unwrap_err());
+        let said = whole(&Store::open(&place.address, LONG).await.unwrap_err());
         assert!(said.contains("version 1 of its schema is not the one"), "{said}");
     }
 }
