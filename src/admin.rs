@@ -45,6 +45,9 @@ impl Health {
         for mistake in self.standing.mistakes().iter().flat_map(|mistakes| mistakes.iter()) {
             notes.push(format!("policies not taken, the old ones are in force: {mistake}"));
         }
+        if let Some(why) = self.standing.unkept() {
+            notes.push(format!("policies in force and not kept beside the record: {why}"));
+        }
         if self.observing {
             notes.push("auth.mode is observe: refusals are recorded, not made".to_owned());
         }

@@ -1,6 +1,7 @@
 //! A write was sent and its answer was lost: MLflow is asked what became of it.
 //!
-//! Only what is plainly there counts. A write that is not there may still be on its way, so nothing is ever called undone.
+//! Only what is plainly there counts. A write that is not there may still be on its way, so nothing is called undone before
+//! that is out of the question.
 
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ const LOOKS: u32 = 4;
 const BETWEEN: Duration = Duration::from_millis(500);
 /// An MLflow that hangs must not be waited for once more for each look: the caller has waited already.
 const ONE_LOOK: Duration = Duration::from_secs(1);
+
+/// MLflow's clock may be behind by so many milliseconds.
+const CLOCKS: i64 = 60_000;
 
 /// Looks a few times, for two to six seconds, whether the registry shows the write that was begun at `begun`; gives the answer that
 /// MLflow would have given, or nothing if it cannot be told.
@@ -45,6 +49,17 @@ pub async fn find_out(
         }
     }
     None
+}
+
+/// Whether the registry shows that a write was not done which was begun at `begun`, so long ago that it is not on its way
+/// any more: what should be made is not there, or what should be gone is. Of what changes something, who knows how it was
+/// before can tell.
+pub async fn is_undone(facts: &Facts, mlflow: &Upstream, operation: &Operation, begun: Timestamp) -> bool {
+    let row = operation.found.row;
+    let Some(message) = operation.message() else { return false };
+    let Some(look) = Look::of(row.verb.as_str(), row.path, message) else { return false };
+    let seen = timeout(ONE_LOOK, facts.look_surely(mlflow, &look.path)).await;
+    matches!(seen, Ok(Ok(body)) if look.sees.lacks(body.as_ref(), message.text("source"), begun))
 }
 
 /// Where to look, and what must be seen there.
@@ -129,7 +144,7 @@ impl Look {
         message: &Message,
         begun: Timestamp,
     ) -> Result<Option<Answer>, FactError> {
-        let Some(body) = facts.look(mlflow, &self.path).await? else {
+        let Some(body) = facts.look_surely(mlflow, &self.path).await? else {
             return Ok(matches!(self.sees, Sees::Gone).then(|| Bytes::from_static(b"{}")));
         };
         Ok(self.sees.in_answer(&body, message, begun))
@@ -169,6 +184,37 @@ impl Sees {
                 let version = seen.get("model_version")?.get("version")?.as_str();
                 (version == message.text("version")).then_some(done)
             }
+        }
+    }
+
+    /// Whether what is seen can only be as it is if the write was not done, or was undone since.
+    fn lacks(self, body: Option<&Bytes>, source: Option<&str>, begun: Timestamp) -> bool {
+        let seen: Option<Value> = body.and_then(|body| serde_json::from_slice(body).ok());
+        let is_older = |object: Option<&Value>| {
+            let made = object.and_then(|object| object.get("creation_timestamp")).and_then(Value::as_i64);
+            made.and_then(|made| made.checked_add(CLOCKS)).is_some_and(|made| made < begun.as_millisecond())
+        };
+        let is_ours = |version: Option<&Value>| {
+            version.and_then(|version| version.get("source")).and_then(Value::as_str) == source
+        };
+        match (self, body.is_some(), seen) {
+            (Self::Made(_) | Self::Same(_, "name", _), false, None) => true,
+            (Self::Gone, true, Some(seen)) => {
+                is_older(seen.get("registered_model").or_else(|| seen.get("model_version")))
+            }
+            (Self::MadeFromSource, true, Some(Value::Object(page))) => match page.get("model_versions") {
+                None => true,
+                Some(versions) => is_older(versions.get(0)) && !is_ours(versions.get(0)),
+            },
+            (
+                Self::Made(_)
+                | Self::Same(..)
+                | Self::Gone
+                | Self::MadeFromSource
+                | Self::Tag(..)
+                | Self::Alias,
+                ..,
+            ) => false,
         }
     }
 }

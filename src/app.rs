@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 use crate::admin::Health;
 use crate::audit::{Journal, Reads};
 use crate::authn::{self, Authenticator};
+use crate::authz::kept::{KeepError, Keeper};
 use crate::authz::watch::{Standing, watch};
 use crate::authz::{self, Authorizer, PolicySet, PolicyWriter, in_force};
 use crate::clock::{Clock, JumpWatch};
@@ -26,7 +27,7 @@ use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
-use crate::pipeline::{Below, Ended, Gate, Patience, Readings};
+use crate::pipeline::{Below, Ended, Gate, Patience, Readings, Reviews};
 use crate::ready::{Latch, Ready};
 use crate::record::line::{Entry, Line};
 use crate::record::{self, Standing as Recording};
@@ -102,6 +103,9 @@ pub enum StartError {
     /// The record.
     #[error(transparent)]
     Record(#[from] record::OpenError),
+    /// Policies that cannot be kept beside the record.
+    #[error("the policies cannot be kept beside the record")]
+    Kept(#[from] KeepError),
     /// The key of page tokens.
     #[error(transparent)]
     Lists(#[from] KeyError),
@@ -113,7 +117,7 @@ pub struct Bound {
     admin: Listener,
     gate: Arc<Gate>,
     health: Health,
-    policies: (PathBuf, PolicyWriter, Standing),
+    policies: (PathBuf, PolicyWriter, Keeper, Standing),
     trigger: Trigger,
     drain: Drain,
     record: (record::Writer, Vec<Line>),
@@ -142,7 +146,9 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let admin = Listener::bind(settings.admin).await?;
     let (trigger, drain) = drain::channel(settings.grace);
     let (written, writing, left) = record::open(&settings.record, &clock)?;
+    let keeper = Keeper::new(&settings.record.path, written.clone(), clock.clone());
     let standing = Standing::default();
+    standing.note_unkept(keeper.begin(&reader.current())?.as_ref());
     let health = Health {
         ready: Ready::default(),
         standing: standing.clone(),
@@ -166,13 +172,14 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         departed: Ended::default(),
         store,
         lists,
+        reviews: Reviews::new(settings.record.path.clone()),
         journal: Journal::new(written, settings.reads),
         clock,
         drain: drain.clone(),
         static_prefix: settings.static_prefix,
         origins: settings.origins,
     });
-    let policies = (settings.policies_dir, writer, standing);
+    let policies = (settings.policies_dir, writer, keeper, standing);
     let read_versions_at_start = settings.read_versions_at_start;
     let record = (writing, left);
     Ok(Bound { data, admin, gate, health, policies, trigger, drain, record, read_versions_at_start })
@@ -212,10 +219,10 @@ impl Bound {
         let written = gate.journal.record().clone();
         let counted = gate.journal.counted();
         let lines = std::thread::spawn(move || writer.run(counted));
-        let (dir, policy_writer, standing) = policies;
+        let (dir, policies, keeper, standing) = policies;
         let end = drain.clone();
         let watched = drain.clone();
-        drain.spawn(async move { watch(dir, policy_writer, standing, watched.started(), reload).await });
+        drain.spawn(async move { watch(dir, policies, keeper, standing, watched.started(), reload).await });
         drain.spawn(follow(Arc::clone(&gate), health.ready.clone(), end));
         gate.read_stages().await;
         work_beside(&gate, &drain, left);

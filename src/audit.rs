@@ -3,6 +3,7 @@
 //! A write has two lines. Its intent stays on the disk before MLflow hears of it; its outcome follows. Allowed reads are
 //! counted, or have a line each. The lines are those of [`record`](crate::record) (DESIGN section 10).
 
+pub mod asked;
 mod change;
 mod params;
 mod shroud;
@@ -17,7 +18,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::authz::{Denied, Permit};
+use crate::authz::{Denied, Later, Permit};
 use crate::clock::Clock;
 use crate::ids::RequestId;
 use crate::operation::{Access, Demand};
@@ -33,8 +34,6 @@ pub use crate::record::line::Outcome;
 pub use change::{Change, Facet};
 pub use told::Told;
 
-/// So many further demands are told of.
-const DEMANDS: usize = 20;
 /// So much of a sentence is told.
 const REASON: usize = 4_096;
 
@@ -72,6 +71,12 @@ impl Journal {
         &self.record
     }
 
+    /// A change as the record has it: before and after.
+    #[must_use]
+    pub fn told(&self, change: &Change) -> (Map<String, Value>, Map<String, Value>) {
+        change.told(&self.shroud)
+    }
+
     /// What gives the lines of counted reads, for the record's writer.
     pub fn counted(&self) -> impl FnMut(Timestamp, bool) -> Vec<Entry> + Send + use<> {
         let (tally, mut second) = (Arc::clone(&self.tally), i64::MIN);
@@ -94,6 +99,7 @@ pub struct Trail {
     access: Access,
     intent: Option<(Option<u64>, Place)>,
     after: Map<String, Value>,
+    later: Later,
     clock: Clock,
     start: Instant,
 }
@@ -113,7 +119,8 @@ impl Trail {
         entry.method = Some(method.as_str().chars().take(16).collect());
         entry.decision = Some(Decision::Deny);
         let (journal, clock, entry) = (journal.clone(), clock.clone(), Some(Box::new(entry)));
-        Self { journal, entry, id, access: Access::Read, intent: None, after: Map::new(), clock, start }
+        let (after, later) = (Map::new(), Later::default());
+        Self { journal, entry, id, access: Access::Read, intent: None, after, later, clock, start }
     }
 
     /// The request's id.
@@ -142,6 +149,7 @@ impl Trail {
             entry.principal = Some(principal.user.to_string());
             entry.roles = principal.roles.iter().map(ToString::to_string).collect();
             entry.token = Some(principal.token.to_string());
+            entry.access = asked::access(&principal.models);
         });
     }
 
@@ -168,7 +176,8 @@ impl Trail {
     /// That it was allowed, and by which rows.
     pub fn note_permit(&mut self, permit: &Permit, access: Access) {
         self.note_demands(permit.demands());
-        let reason = permit.observed().map(|denied| format!("observed, would be refused: {denied}"));
+        self.later = permit.later();
+        let reason = permit.observed().map(|denied| format!("{}{denied}", asked::OBSERVED));
         self.note(|entry| {
             entry.decision = Some(Decision::Allow);
             entry.kind = match access {
@@ -210,10 +219,19 @@ impl Trail {
         });
     }
 
-    /// That the policy refused it, and why.
+    /// That the policy refused it, and what. Whatever else was demanded is told behind it.
     pub fn note_denied(&mut self, denied: &Denied) {
-        self.note(|entry| entry.policy = Some(denied.policy().to_string()));
-        self.note_demands(denied.demand().map(std::slice::from_ref).unwrap_or_default());
+        self.note(|entry| {
+            entry.policy = Some(denied.policy().to_string());
+            let Some(refused) = denied.demand() else { return };
+            let first = entry.operation.take().zip(entry.object.take());
+            let others = first.map(|(operation, object)| format!("{operation} {object}")).into_iter();
+            let others = others.chain(std::mem::take(&mut entry.demands));
+            let told = asked::demand(refused);
+            entry.demands = asked::bounded(others.filter(|other| *other != told));
+            entry.operation = Some(refused.permission.to_string());
+            entry.object = Some(asked::object(&refused.object));
+        });
     }
 
     /// That it was refused, with the whole reason.
@@ -229,7 +247,11 @@ impl Trail {
 
     /// What went wrong after it was allowed.
     pub fn note_failure(&mut self, reason: String) {
-        self.note(|entry| entry.reason = Some(reason));
+        self.note(|entry| {
+            // What only observing let through stays that.
+            let observed = entry.reason.take().filter(|reason| asked::is_observed(reason));
+            entry.reason = Some(observed.map(|observed| format!("{observed}; {reason}")).unwrap_or(reason));
+        });
     }
 
     /// What MLflow said.
@@ -245,7 +267,7 @@ impl Trail {
     /// What it changes: told as it was, and as it is if the write is done.
     pub fn note_change(&mut self, change: Option<Change>) {
         let Some(change) = change else { return };
-        let (before, after) = change.told(&self.journal.shroud);
+        let (before, after) = self.journal.told(&change);
         self.note(|entry| entry.before = before);
         self.after = after;
     }
@@ -275,15 +297,16 @@ impl Trail {
         self.note(|entry| {
             if let Some(first) = demands.first() {
                 entry.operation = Some(first.permission.to_string());
-                entry.object = Some(first.object.to_string());
+                entry.object = Some(asked::object(&first.object));
             }
-            entry.demands = demands.iter().skip(1).take(DEMANDS).map(ToString::to_string).collect();
+            entry.demands = asked::bounded(demands.iter().skip(1).map(asked::demand));
         });
     }
 
     fn write(&mut self) {
         let Some(mut entry) = self.entry.take() else { return };
         entry.micros = Some(self.clock.micros_since(self.start));
+        asked::add(&mut entry, &self.later.demands());
         if let Some(reason) = entry.reason.as_mut().filter(|reason| reason.len() > REASON) {
             *reason = reason.chars().take(REASON).collect();
         }
@@ -310,8 +333,10 @@ impl Trail {
             (true, Reads::Aggregate) => self.journal.tally.count(Like {
                 principal: entry.principal,
                 roles: entry.roles,
+                access: entry.access,
                 operation: entry.operation,
                 object: entry.object,
+                demands: entry.demands,
                 policy: entry.policy,
                 status: entry.status,
             }),

@@ -7,8 +7,10 @@ mod contract;
 mod engine;
 mod folder;
 mod index;
+pub mod kept;
 mod links;
 mod object;
+mod permit;
 mod policy;
 mod rows;
 mod staffing;
@@ -20,168 +22,17 @@ use std::sync::Arc;
 use tokio::sync::watch as latest;
 
 pub use folder::PolicyVersion;
-pub use object::{NotAnObject, parse_object};
+pub use object::{NotAnObject, parse_object, told};
+pub use permit::{Later, Permit};
 pub use policy::{Decision, PolicySet, Trouble};
 pub use rows::{POLICY_FILE, RowId};
 
 use crate::operation::{Demand, Object, Permission};
 use crate::principal::{Principal, UserId};
-use crate::rules::Rules;
-
-/// Proof that policy and claim allowed these demands to this principal, under one policy version.
-///
-/// Only this room can make one, and nobody can make a second out of it:
-///
-/// ```compile_fail,E0451
-/// # use std::sync::Arc;
-/// # use sekisho::{authz::{Permit, PolicySet, Settings}, principal::Principal};
-/// fn forge(principal: Arc<Principal>, settings: Settings, policy: Arc<PolicySet>) -> Permit {
-///     Permit { principal, demands: vec![], settings, policy, rows: vec![], observed: None }
-/// }
-/// ```
-///
-/// ```compile_fail,E0277
-/// fn copies<T: Clone>() {}
-/// copies::<sekisho::authz::Permit>();
-/// ```
-#[derive(Debug)]
-#[must_use = "a permit that is dropped lets nothing through"]
-pub struct Permit {
-    principal: Arc<Principal>,
-    demands: Vec<Demand>,
-    settings: Settings,
-    policy: Arc<PolicySet>,
-    rows: Vec<RowId>,
-    observed: Option<Denied>,
-}
-
-impl Permit {
-    /// Who was allowed.
-    #[must_use]
-    pub fn principal(&self) -> &Principal {
-        &self.principal
-    }
-
-    /// What was allowed.
-    #[must_use]
-    pub fn demands(&self) -> &[Demand] {
-        &self.demands
-    }
-
-    /// The version of the policy that allowed it.
-    #[must_use]
-    pub fn policy(&self) -> &PolicyVersion {
-        self.policy.version()
-    }
-
-    /// The house rules of the same version.
-    #[must_use]
-    pub fn rules(&self) -> &Rules {
-        self.policy.rules()
-    }
-
-    /// The rows that allowed it, each once, in the order of the file.
-    #[must_use]
-    pub fn rows(&self) -> Vec<RowId> {
-        let mut rows = self.rows.clone();
-        rows.sort_unstable();
-        rows.dedup();
-        rows
-    }
-
-    /// What would have been refused, were the mode not [`Mode::Observe`].
-    #[must_use]
-    pub fn observed(&self) -> Option<&Denied> {
-        self.observed.as_ref()
-    }
-
-    /// Adds demands that were found out later, decided under the same policy.
-    ///
-    /// # Errors
-    /// [`Denied`] for the first demand that is refused; the permit is gone then.
-    pub fn and(mut self, more: Vec<Demand>) -> Result<Self, Denied> {
-        self.extend(more)?;
-        Ok(self)
-    }
-
-    /// Whether the same principal also has `permission` on `object` under the same policy: what a list's rows are kept by.
-    #[must_use]
-    pub fn covers(&self, permission: Permission, object: &Object) -> bool {
-        match self.settings.judge(&self.policy, &self.principal, permission, object) {
-            Ok(_) => true,
-            Err(reason) => self.settings.only_observes(permission, &reason),
-        }
-    }
-
-    /// Decides further demands for the same principal under the same policy, without adding them.
-    ///
-    /// # Errors
-    /// [`Denied`] for the first demand that is refused.
-    pub fn also(&self, demands: &[Demand]) -> Result<(), Denied> {
-        for demand in demands {
-            if let Err(reason) =
-                self.settings.judge(&self.policy, &self.principal, demand.permission, &demand.object)
-                && !self.settings.only_observes(demand.permission, &reason)
-            {
-                let (principal, policy) = (self.principal.user.clone(), self.policy().clone());
-                return Err(Denied { principal, demand: Some(demand.clone()), reason, policy });
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the same policy allows this to somebody else, as their token was when they were here.
-    #[must_use]
-    pub fn allows(&self, who: &Principal, permission: Permission, object: &Object) -> bool {
-        self.settings.judge(&self.policy, who, permission, object).is_ok()
-    }
-
-    /// Whether somebody else has a role, by their token or by the same policy's rows.
-    #[must_use]
-    pub fn gives_role(&self, who: &Principal, role: &str) -> bool {
-        self.policy.has_role(who, role)
-    }
-
-    /// Whether the policy speaks of particular experiments, so that what holds for one need not hold for another.
-    #[must_use]
-    pub fn tells_experiments_apart(&self) -> bool {
-        self.policy.distinguishes_experiments()
-    }
-
-    /// The only models of which the principal may see any: those that the token names one by one. Nothing where it names
-    /// patterns, or where the principal needs no claim.
-    #[must_use]
-    pub fn named_models(&self) -> Option<Vec<&str>> {
-        let bound = self.settings.require_model_access
-            && self.settings.mode == Mode::Enforce
-            && !needs_no_claim(&self.policy, &self.principal);
-        let entries = || self.principal.models.entries();
-        (bound && !entries().any(|entry| entry.contains('*'))).then(|| entries().collect())
-    }
-
-    fn extend(&mut self, demands: Vec<Demand>) -> Result<(), Denied> {
-        for demand in demands {
-            match self.settings.judge(&self.policy, &self.principal, demand.permission, &demand.object) {
-                Ok(decision) => self.rows.extend(decision.rows.iter()),
-                Err(reason) => {
-                    let observed = self.settings.only_observes(demand.permission, &reason);
-                    let (principal, policy) = (self.principal.user.clone(), self.policy().clone());
-                    let denied = Denied { principal, demand: Some(demand.clone()), reason, policy };
-                    if !observed {
-                        return Err(denied);
-                    }
-                    self.observed.get_or_insert(denied);
-                }
-            }
-            self.demands.push(demand);
-        }
-        Ok(())
-    }
-}
 
 /// A demand that was refused. Its text is the sentence that the caller is shown.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{principal} may not {}: {reason}", Demanded(.demand.as_ref()))]
+#[error("{}{reason}", refusal_of(.principal.as_str(), Demanded(.demand.as_ref())))]
 pub struct Denied {
     principal: UserId,
     demand: Option<Demand>,
@@ -329,6 +180,7 @@ impl Authorizer {
             policy,
             rows: Vec::new(),
             observed: None,
+            later: Later::default(),
         }
     }
 }
@@ -376,6 +228,11 @@ fn opens(policy: &PolicySet, who: &Principal, model: &str) -> bool {
 
 fn needs_no_claim(policy: &PolicySet, who: &Principal) -> bool {
     policy.has_role(who, "admin") || policy.has_role(who, "auditor")
+}
+
+/// How the sentence of a refusal by the policies begins: who reads the record tells it from others by that.
+pub fn refusal_of(principal: &str, demanded: impl fmt::Display) -> String {
+    format!("{principal} may not {demanded}: ")
 }
 
 struct Demanded<'a>(Option<&'a Demand>);

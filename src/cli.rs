@@ -4,9 +4,12 @@
 mod approval;
 mod audit;
 mod check;
+mod plain;
 mod policy;
+mod replay;
 mod routes;
 mod serve;
+mod span;
 mod token;
 
 use std::io::Write;
@@ -55,7 +58,7 @@ enum Command {
     /// Ask for transitions, see who asks, approve and reject.
     #[command(subcommand)]
     Approval(approval::Command),
-    /// Prove the record, and print heads to be kept elsewhere.
+    /// Prove the record, print heads to be kept elsewhere, search it, follow it and export it.
     #[command(subcommand)]
     Audit(audit::Command),
     /// Print the route table, or compare it with a list of routes of an installed MLflow.

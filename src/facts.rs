@@ -345,6 +345,24 @@ impl Facts {
         }
     }
 
+    /// The same, where a 404 is nothing only in MLflow's own words (`RESOURCE_DOES_NOT_EXIST`): a server that answers in its
+    /// place knows nothing.
+    ///
+    /// # Errors
+    /// MLflow could not be asked, or answered with an error.
+    pub async fn look_surely(&self, mlflow: &Upstream, path: &str) -> Result<Option<Bytes>, FactError> {
+        let response = mlflow.send(self.question(path)).await?;
+        let status = response.status();
+        let body = upstream::collect(response.into_body(), ANSWER).await?;
+        let said = serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default();
+        let is_absent = said.get("error_code").is_some_and(|code| code == "RESOURCE_DOES_NOT_EXIST");
+        match status {
+            StatusCode::OK => Ok(Some(body)),
+            StatusCode::NOT_FOUND if is_absent => Ok(None),
+            other => Err(FactError::Status(other)),
+        }
+    }
+
     async fn fetch(&self, mlflow: &Upstream, path: &str) -> Result<(Bytes, Option<SaidAt>), FactError> {
         answered(mlflow, self.question(path)).await
     }

@@ -21,6 +21,7 @@ mod promote;
 mod promotions;
 mod readings;
 mod requests;
+mod reviews;
 mod rules;
 mod service;
 mod shown;
@@ -64,6 +65,7 @@ pub use departures::Ended;
 pub use frozen::Frozen;
 pub use latest::Below;
 pub use readings::{Patience, Readings};
+pub use reviews::Reviews;
 
 use rules::Warned;
 
@@ -101,6 +103,8 @@ pub struct Gate {
     pub departed: Ended,
     /// Lists of which a caller sees a part.
     pub lists: Lists,
+    /// The record, as it is looked through.
+    pub reviews: Reviews,
     /// Where requests are told about.
     pub journal: Journal,
     /// What time it is.
@@ -199,8 +203,11 @@ impl Gate {
             let found = &operation.found;
             govern::tags::keep_mlflows_own(found.row.path, found.param("tag_key"), message)?;
         }
-        let mut warned = Warned::new();
+        let (mut warned, asked) = (Warned::new(), permit.demands().len());
         let permit = self.govern(permit, &mut operation, &mut holding, &mut warned).await?;
+        if permit.demands().len() > asked {
+            trail.note_permit(&permit, operation.found.row.access);
+        }
         trail.note_warned(warned);
         Ok(Passed { slot, operation, permit, parts, stream, peer, holding })
     }

@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod fault;
 pub mod folder;
+pub mod frames;
 mod handle;
 pub mod key;
 pub mod ledger;
@@ -13,6 +14,7 @@ pub mod line;
 mod opening;
 pub mod paper;
 pub mod read;
+pub mod rekey;
 pub mod reopen;
 pub mod retain;
 pub mod verify;

@@ -258,3 +258,76 @@ fn approval_says_what_it_lacks_and_shows_no_token() {
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
     assert!(help.contains("MLFLOW_TRACKING_URI") && !help.contains("not-a-token"), "{help}");
 }
+
+/// A record of one chain with a line for each, in seconds from 2026-11-30.
+fn record_of(folder: &Path, principals: &[&str]) -> Vec<String> {
+    use sekisho::record::chain::Tip;
+    use sekisho::record::line::{Decision, Entry, Kind};
+    let (mut tip, mut text) = (Tip::EMPTY, Vec::new());
+    for (second, principal) in principals.iter().enumerate() {
+        let time = format!("2026-11-30T00:00:{second:02}Z").parse().unwrap();
+        let mut entry = Entry::new(format!("id-{second}"), time, Kind::Refusal);
+        entry.principal = Some((*principal).to_owned());
+        entry.decision = Some(Decision::Deny);
+        entry.object = Some("model:iris".to_owned());
+        tip.link(&entry, &mut text).unwrap();
+    }
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("current.jsonl"), &text).unwrap();
+    String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_record_is_searched_by_what_its_lines_say() {
+    let site = Site::new();
+    let lines = record_of(&site.0.path().join("audit/here"), &["ann", "bob", "\u{1b}[2J", "ann"]);
+    // Without `--dir` it is the configured one.
+    let json = ["audit", "search", "--principal", "ann", "--output", "json"];
+    let both = format!("{}\n{}\n", lines[0], lines[3]);
+    assert_eq!(String::from_utf8_lossy(&site.run(&json, &[]).stdout), both);
+    let search = |more: &[&str], expected: &[usize]| {
+        let arguments = [&["audit", "search", "--dir", "audit", "--output", "json"], more].concat();
+        let expected: String = expected.iter().map(|at| format!("{}\n", lines[*at])).collect();
+        let done = site.run(&arguments, &[]);
+        assert_eq!(String::from_utf8_lossy(&done.stdout), expected, "{more:?} {done:?}");
+        assert_eq!((done.status.code(), done.stderr.len()), (Some(0), 0), "{done:?}");
+    };
+    search(&[], &[0, 1, 2, 3]);
+    search(&["--reverse", "--limit", "2"], &[3, 2]);
+    search(&["--since", "2026-11-30T00:00:01Z", "--until", "2026-11-30T01:00:02+01:00"], &[1]);
+    search(&["--kind", "read", "--kind", "refusal", "--principal", "bob"], &[1]);
+    search(&["--model", "iri"], &[]);
+    search(&["--text", "ID-2 iris"], &[2]);
+    let table = site.run(&["audit", "search", "--dir", "audit/here", "--id", "id-2"], &[]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("2026-11-30T00:00:02.000Z  \\u{1b}[2J  refusal  deny"), "{table}");
+    let tail = site.run(&["audit", "tail", "--dir", "audit", "-n", "2", "--output", "json"], &[]);
+    assert_eq!(String::from_utf8_lossy(&tail.stdout), format!("{}\n{}\n", lines[2], lines[3]));
+    for (wrong, what) in [
+        (&["audit", "search", "--dir", "audit", "--since", "soon"][..], "so long ago"),
+        (&["audit", "search", "--dir", "audit", "--kind", "write"], "refusal"),
+        (&["audit", "search", "--dir", "audit", "--config", "x"], "--dir"),
+        (&["audit", "search", "--dir", "none"], "cannot read none"),
+        (&["audit", "export", "--dir", "audit"], "--format"),
+    ] {
+        site.check(wrong, &[], 2, "", what);
+    }
+    std::fs::create_dir(site.0.path().join("empty")).unwrap();
+    site.check(&["audit", "tail", "--dir", "empty"], &[], 1, "", "empty: there is no record");
+}
+
+#[test]
+fn an_export_is_a_new_file_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let site = Site::new();
+    let lines = record_of(&site.0.path().join("audit/here"), &["ann", "=1+1"]);
+    let export = ["audit", "export", "--dir", "audit", "--format", "jsonl", "--to", "out"];
+    let out = site.0.path().join("out");
+    site.check(&export, &[], 0, "", "");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), format!("{}\n", lines.join("\n")));
+    assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::write(&out, "mine").unwrap();
+    site.check(&export, &[], 2, "", "out cannot be made");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "mine");
+    site.check(&["audit", "export", "--dir", "audit", "--format", "csv"], &[], 0, ",refusal,'=1+1,,", "");
+}

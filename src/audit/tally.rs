@@ -18,8 +18,10 @@ const APART: usize = 4_096;
 pub(super) struct Like {
     pub principal: Option<String>,
     pub roles: Vec<String>,
+    pub access: Vec<String>,
     pub operation: Option<String>,
     pub object: Option<String>,
+    pub demands: Vec<String>,
     pub policy: Option<String>,
     pub status: Option<u16>,
 }
@@ -45,6 +47,7 @@ impl Tally {
         let mut shard = shard.lock();
         if shard.len() >= APART && !shard.contains_key(&like) {
             like.object = None;
+            like.demands.clear();
         }
         *shard.entry(like).or_default() += 1;
     }
@@ -57,8 +60,10 @@ impl Tally {
                 let mut entry = Entry::new(uuid::Uuid::now_v7().to_string(), now, Kind::Reads);
                 entry.principal = like.principal;
                 entry.roles = like.roles;
+                entry.access = like.access;
                 entry.operation = like.operation;
                 entry.object = like.object;
+                entry.demands = like.demands;
                 entry.policy = like.policy;
                 entry.status = like.status;
                 entry.decision = Some(Decision::Allow);

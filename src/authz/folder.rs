@@ -24,6 +24,23 @@ pub(super) const FILES: [&str; 6] =
 pub struct PolicyVersion(Arc<str>);
 
 impl PolicyVersion {
+    /// Of these files. Lengths keep a byte from moving between files unseen.
+    pub(super) fn of<N: AsRef<str>, B: AsRef<[u8]>>(files: &[(N, B)]) -> Self {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for (name, bytes) in files {
+            hash.update(format!("{}\0{}\0", name.as_ref(), bytes.as_ref().len()).as_bytes());
+            hash.update(bytes.as_ref());
+        }
+        let digest = hash.finish();
+        let digits: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self(digits.into())
+    }
+
+    /// Whether a text has the form of one.
+    pub(super) fn is_one(text: &str) -> bool {
+        text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -64,22 +81,21 @@ impl Sources {
         }
     }
 
-    /// The version of exactly these bytes. Lengths keep a byte from moving between files unseen.
+    /// The version of exactly these bytes.
     pub(super) fn version(&self) -> PolicyVersion {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        for (name, bytes) in FILES.iter().zip([
-            &self.model,
-            &self.policy,
-            &self.decisions,
-            &self.rules,
-            &self.stages,
-            &self.schema,
-        ]) {
-            hash.update(format!("{name}\0{}\0", bytes.len()).as_bytes());
-            hash.update(bytes);
-        }
-        let digest = hash.finish();
-        let digits: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        PolicyVersion(digits.into())
+        PolicyVersion::of(&self.files())
+    }
+
+    /// The files, in the order of [`FILES`].
+    pub(super) fn files(&self) -> [(&'static str, &[u8]); FILES.len()] {
+        let [model, policy, decisions, rules, stages, schema] = FILES;
+        [
+            (model, &self.model),
+            (policy, &self.policy),
+            (decisions, &self.decisions),
+            (rules, &self.rules),
+            (stages, &self.stages),
+            (schema, &self.schema),
+        ]
     }
 }

@@ -58,6 +58,7 @@ impl Decision {
 #[derive(Debug)]
 pub struct PolicySet {
     version: PolicyVersion,
+    sources: Sources,
     rows: Vec<Row>,
     links: Arc<Links>,
     index: Index,
@@ -73,10 +74,10 @@ impl PolicySet {
     /// Every mistake at once: what cannot be read or understood; else each line of `decisions.tsv` that does not hold,
     /// and each rule of `stages.toml` that nobody can satisfy under the rows.
     pub fn load(dir: &Path) -> Result<Self, Vec<Mistake>> {
-        Self::build(&Sources::read(dir)?)
+        Self::build(Sources::read(dir)?)
     }
 
-    pub(super) fn build(sources: &Sources) -> Result<Self, Vec<Mistake>> {
+    pub(super) fn build(sources: Sources) -> Result<Self, Vec<Mistake>> {
         let decisions_file = sources.dir.join(DECISIONS_FILE);
         let model = check_model(&sources.dir.join(MODEL_FILE), &sources.model);
         let table = rows::read(&sources.dir.join(POLICY_FILE), &sources.policy);
@@ -93,9 +94,9 @@ impl PolicySet {
         let index = Index::of(&rows);
         let memory = Cache::new(REMEMBERED);
         let (version, links) = (sources.version(), Arc::new(links));
-        let policies = Self { version, rows, links, index, rules, memory };
+        let policies = Self { version, sources, rows, links, index, rules, memory };
         let broken = contract::broken(&decisions_file, &expected, &policies);
-        let unsatisfied = staffing::unsatisfied(&sources.dir.join(STAGES_FILE), &policies);
+        let unsatisfied = staffing::unsatisfied(&policies.sources.dir.join(STAGES_FILE), &policies);
         let found: Vec<Mistake> = broken.into_iter().chain(unsatisfied).collect();
         if found.is_empty() { Ok(policies) } else { Err(found) }
     }
@@ -104,6 +105,11 @@ impl PolicySet {
     #[must_use]
     pub fn version(&self) -> &PolicyVersion {
         &self.version
+    }
+
+    /// The files that it was read from.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The house rules of the same folder.

@@ -31,7 +31,7 @@ pub(super) fn sources(policy: &str, decisions: &str) -> Sources {
 
 /// A set with these rows.
 pub(super) fn policies(policy: &str) -> PolicySet {
-    PolicySet::build(&sources(policy, "")).unwrap()
+    PolicySet::build(sources(policy, "")).unwrap()
 }
 
 /// `permission object`, as a demand.

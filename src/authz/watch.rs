@@ -14,28 +14,50 @@ use tracing::{error, info, warn};
 
 use crate::authz::PolicyWriter;
 use crate::authz::folder::{FILES, PolicyVersion, Sources};
+use crate::authz::kept::{KeepError, Keeper};
 use crate::authz::policy::PolicySet;
 use crate::mistake::Mistake;
 
-/// Why the newest policies are not in force, for `/readyz`. Cloned handles see the same.
+/// Why the newest policies are not in force, or not kept, for `/readyz`. Cloned handles see the same.
 #[derive(Clone, Debug, Default)]
-pub struct Standing(Arc<ArcSwapOption<Vec<Mistake>>>);
+pub struct Standing {
+    mistakes: Arc<ArcSwapOption<Vec<Mistake>>>,
+    unkept: Arc<ArcSwapOption<String>>,
+}
 
 impl Standing {
     /// The mistakes of a set that was not taken, until a good one is; nothing while the folder's own set is in force.
     #[must_use]
     pub fn mistakes(&self) -> Option<Arc<Vec<Mistake>>> {
-        self.0.load_full()
+        self.mistakes.load_full()
+    }
+
+    /// Why the set in force is not kept beside the record, if it is not.
+    #[must_use]
+    pub fn unkept(&self) -> Option<Arc<String>> {
+        self.unkept.load_full()
+    }
+
+    /// Says why the set in force is not kept, or that it is.
+    pub fn note_unkept(&self, why: Option<&KeepError>) {
+        if let Some(why) = why {
+            warn!(
+                error = why as &dyn std::error::Error,
+                "policies are in force and not kept beside the record"
+            );
+        }
+        self.unkept.store(why.map(|why| Arc::new(why.to_string())));
     }
 }
 
-/// Watches `dir` until `stop`, putting each good set in force within 2 s of its last change.
+/// Watches `dir` until `stop`, putting each good set in force within 2 s of its last change, once `keeper` has kept it.
 ///
 /// Events only wake it up early. What counts are the files' bytes, looked at again when an event comes, when a look each
 /// second finds other files (their inode, length or times), and at once, whatever has changed, for each message of `reload`.
 pub async fn watch(
     dir: PathBuf,
     writer: PolicyWriter,
+    keeper: Keeper,
     standing: Standing,
     stop: impl Future<Output = ()>,
     mut reload: mpsc::Receiver<()>,
@@ -44,7 +66,7 @@ pub async fn watch(
     // Kept to the end: a watcher that is dropped watches nothing.
     let _watcher = listen(&dir, &woken);
     let tried = Some(writer.0.borrow().version().clone());
-    let mut folder = Folder { seen: Seen::of(&dir), tried, dir, writer, standing };
+    let mut folder = Folder { seen: Seen::of(&dir), tried, dir, writer, keeper, standing, waits: false };
     // The folder may have changed since the set in force was read from it.
     folder.read_again(Again::IfOther).await;
     let mut look = time::interval(LOOK_EVERY);
@@ -55,7 +77,15 @@ pub async fn watch(
         let again = tokio::select! {
             () = &mut stop => return,
             () = woken.notified() => { settle(&woken).await; Again::IfOther }
-            _ = look.tick() => if folder.looks_other() { settle(&woken).await; Again::IfOther } else { continue },
+            _ = look.tick() => if folder.looks_other() {
+                settle(&woken).await;
+                Again::IfOther
+            } else if folder.waits {
+                Again::Always
+            } else {
+                folder.keep_up().await;
+                continue
+            },
             asked = reload.recv(), if !asks_end => match asked {
                 Some(()) => Again::Always,
                 None => { asks_end = true; continue }
@@ -79,10 +109,16 @@ enum Again {
 struct Folder {
     dir: PathBuf,
     writer: PolicyWriter,
+    keeper: Keeper,
     standing: Standing,
     seen: Seen,
     tried: Option<PolicyVersion>,
+    /// Whether a good set is not in force because it cannot be kept.
+    waits: bool,
 }
+
+/// A set that was read, and how keeping it went.
+type Built = Result<(PolicySet, Result<Option<KeepError>, KeepError>), Vec<Mistake>>;
 
 impl Folder {
     fn looks_other(&self) -> bool {
@@ -93,16 +129,21 @@ impl Folder {
         // Taken before reading: what changes meanwhile is found by the next look.
         self.seen = Seen::of(&self.dir);
         let (dir, tried) = (self.dir.clone(), self.tried.clone());
+        let keeper = self.keeper.clone();
+        let keep = move |policies: PolicySet| {
+            let kept = keeper.keep_files(&policies);
+            (policies, kept)
+        };
         let build = move || match Sources::read(&dir) {
             Ok(sources) if again == Again::IfOther && Some(sources.version()) == tried => None,
-            Ok(sources) => Some((Some(sources.version()), PolicySet::build(&sources))),
+            Ok(sources) => Some((Some(sources.version()), PolicySet::build(sources).map(keep))),
             Err(mistakes) => Some((None, Err(mistakes))),
         };
         match tokio::task::spawn_blocking(build).await {
             Ok(None) => {}
             Ok(Some((version, built))) => {
                 self.tried = version;
-                self.judge(built);
+                self.judge(built).await;
             }
             Err(failure) => {
                 error!(%failure, "reading the policies broke off; the old ones stay in force");
@@ -110,20 +151,51 @@ impl Folder {
         }
     }
 
-    fn judge(&self, built: Result<PolicySet, Vec<Mistake>>) {
-        match built {
-            Ok(policies) => {
+    async fn judge(&mut self, built: Built) {
+        let kept = match built {
+            Ok((policies, Ok(borne))) => match self.keeper.keep_line(&policies).await {
+                Ok(()) => Ok((policies, borne)),
+                Err(error) => Err(error),
+            },
+            Ok((_, Err(error))) => Err(error),
+            Err(mistakes) => {
+                self.waits = false;
+                return self.refuse(mistakes);
+            }
+        };
+        match kept {
+            Ok((policies, borne)) => {
                 info!(policy = %policies.version(), rows = policies.row_count(), "policies are in force");
                 self.writer.put_in_force(policies);
-                self.standing.0.store(None);
+                self.waits = false;
+                self.standing.mistakes.store(None);
+                self.standing.note_unkept(borne.as_ref());
             }
-            Err(mistakes) => {
-                let known = self.standing.mistakes().is_some_and(|known| *known == mistakes);
-                for mistake in mistakes.iter().filter(|_| !known) {
-                    error!(%mistake, "policies not taken; the old ones stay in force");
-                }
-                self.standing.0.store(Some(Arc::new(mistakes)));
+            Err(error) => {
+                self.waits = true;
+                let what = format!("cannot be kept beside the record: {error}");
+                self.refuse(vec![Mistake::of(&self.dir, what)]);
             }
+        }
+    }
+
+    fn refuse(&self, mistakes: Vec<Mistake>) {
+        let known = self.standing.mistakes().is_some_and(|known| *known == mistakes);
+        for mistake in mistakes.iter().filter(|_| !known) {
+            error!(%mistake, "policies not taken; the old ones stay in force");
+        }
+        self.standing.mistakes.store(Some(Arc::new(mistakes)));
+    }
+
+    /// Tries again to keep a set that is in force all the same.
+    async fn keep_up(&self) {
+        if self.standing.unkept().is_none() {
+            return;
+        }
+        let (policies, keeper) = (Arc::clone(&*self.writer.0.borrow()), self.keeper.clone());
+        if let Ok(Ok(None)) = tokio::task::spawn_blocking(move || keeper.keep_files(&policies)).await {
+            info!("the policies in force are kept beside the record now");
+            self.standing.note_unkept(None);
         }
     }
 }

@@ -1,18 +1,24 @@
-//! `sekisho audit verify | head`
+//! `sekisho audit verify | head | search | tail | export | new-key | report`
+
+mod asked;
+mod csv;
+mod export;
+mod prove;
+mod report;
+mod search;
+mod table;
+mod tail;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Subcommand;
-use serde_json::json;
 
-use super::{ConfigFile, Failure, Output, print};
+use super::{ConfigFile, Failure, Output};
 use crate::record::chain::Hash;
-use crate::record::fault::Proof;
-use crate::record::folder;
 use crate::record::key::PublicKey;
-use crate::record::verify::{Question, verify};
+use crate::record::verify::Question;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -26,9 +32,9 @@ pub(super) enum Command {
         /// The public key; the one that lies beside the record if not given.
         #[arg(long, value_name = "FILE")]
         public_key: Option<PathBuf>,
-        /// The hash of a head that was written down elsewhere, which must still be there.
+        /// The hash of a head that was written down elsewhere, which must still be there; once for each chain.
         #[arg(long, value_name = "HASH")]
-        expect_head: Option<String>,
+        expect_head: Vec<String>,
         /// How the answer is printed.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
@@ -43,6 +49,23 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
+    /// Print the lines for which all that is asked for holds, in the order of time. Nothing is proved: see `verify`.
+    Search(search::Arguments),
+    /// Print the last lines, and those that are added if asked to.
+    Tail(tail::Arguments),
+    /// Write the lines for which all that is asked for holds to a file or to stdout, for other programs.
+    Export(export::Arguments),
+    /// Have every chain go on under another key, which is made if FILE is not there; no sekisho may be writing. Then name
+    /// FILE in `audit.signing_key_file`.
+    NewKey {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The new private key.
+        file: PathBuf,
+    },
+    /// Print a report.
+    #[command(subcommand)]
+    Report(report::Report),
 }
 
 pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
@@ -50,17 +73,17 @@ pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Verify { config, dir, public_key, expect_head, output } => {
             let key = public_key.as_deref().map(PublicKey::read).transpose();
             let key = key.map_err(|error| anyhow!("{error}"))?;
-            let elsewhere = key.is_some() && expect_head.is_some();
-            let expected = match expect_head {
-                Some(text) => Some(
-                    Hash::read(&text)
-                        .ok_or_else(|| anyhow!("`--expect-head` takes 64 lower-case hexadecimal digits"))?,
-                ),
-                None => None,
-            };
-            prove(&folder_of(&config, dir)?, &Question { key, expected }, elsewhere, output)
+            let wrong = || anyhow!("`--expect-head` takes 64 lower-case hexadecimal digits");
+            let expected = expect_head.iter().map(|text| Hash::read(text).ok_or_else(wrong));
+            let question = Question { key, expected: expected.collect::<Result<_, _>>()? };
+            prove::prove(&folder_of(&config, dir)?, &question, output)
         }
-        Command::Head { config, dir, output } => heads(&folder_of(&config, dir)?, output),
+        Command::Head { config, dir, output } => prove::heads(&folder_of(&config, dir)?, output),
+        Command::Search(arguments) => search::run(arguments),
+        Command::Tail(arguments) => tail::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::NewKey { config, file } => prove::change_key(&config, &file),
+        Command::Report(report) => report::run(report),
     }
 }
 
@@ -70,96 +93,4 @@ pub(super) fn folder_of(config: &ConfigFile, dir: Option<PathBuf>) -> Result<Pat
         Some(dir) => Ok(dir),
         None => Ok(config.read_or_stop()?.audit.path),
     }
-}
-
-fn prove(
-    dir: &std::path::Path,
-    question: &Question,
-    elsewhere: bool,
-    output: Output,
-) -> Result<ExitCode, Failure> {
-    let proved = verify(dir, question);
-    let text = match (&proved, output) {
-        (Ok(proof), Output::Text) => in_words(proof, elsewhere),
-        (Err(fault), Output::Text) => format!("{fault}\n"),
-        (Ok(proof), Output::Json) => {
-            let chains = proof.chains.iter().map(|(name, tip, unsigned)| {
-                json!({ "chain": name, "seq": tip.seq, "hash": tip.hash.to_string(), "unsigned": unsigned })
-            });
-            let said = json!({
-                "ok": true, "lines": proof.lines, "heads": proof.heads, "torn": proof.torn, "removed": proof.removed,
-                "chains": chains.collect::<Vec<_>>(), "tail_proven": elsewhere, "notes": proof.notes,
-            });
-            format!("{said}\n")
-        }
-        (Err(fault), Output::Json) => {
-            let said = json!({
-                "ok": false, "file": fault.path.display().to_string(), "line": fault.line, "what": fault.what.to_string(),
-            });
-            format!("{said}\n")
-        }
-    };
-    print(&text)?;
-    Ok(if proved.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-fn in_words(proof: &Proof, elsewhere: bool) -> String {
-    let mut text = format!("verified {} lines, {} heads\n", proof.lines, proof.heads);
-    for note in &proof.notes {
-        text.push_str(&format!("{note}\n"));
-    }
-    if proof.torn > 0 {
-        text.push_str(&format!("lines that a crash tore, and that are told of: {}\n", proof.torn));
-    }
-    if proof.removed > 0 {
-        text.push_str(&format!(
-            "lines that were removed for their age, by signed stubs: {}\n",
-            proof.removed
-        ));
-    }
-    for (name, _, unsigned) in proof.chains.iter().filter(|(_, _, unsigned)| *unsigned > 0) {
-        text.push_str(&format!("{name}: {unsigned} lines after the last head are not signed yet\n"));
-    }
-    if !elsewhere {
-        text.push_str("tail unproven: only a head that was kept elsewhere shows that the end was not cut (`--expect-head`, with `--public-key`)\n");
-    }
-    text
-}
-
-fn heads(dir: &std::path::Path, output: Output) -> Result<ExitCode, Failure> {
-    let chains = folder::chains(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    let mut found = Vec::new();
-    for chain in chains {
-        let path = chain.join(folder::HEAD);
-        let Ok(text) = std::fs::read(&path) else { continue };
-        let line: crate::record::line::Line = serde_json::from_slice(text.trim_ascii())
-            .with_context(|| format!("{} is no head", path.display()))?;
-        found.push(line);
-    }
-    if found.is_empty() {
-        return Err(Failure { code: 1, sentences: vec![format!("{}: there is no head", dir.display())] });
-    }
-    let text = match output {
-        Output::Text => found
-            .iter()
-            .map(|line| {
-                format!(
-                    "{} {} {} {}\n",
-                    line.hash,
-                    line.entry.chain.as_deref().unwrap_or_default(),
-                    line.seq,
-                    line.entry.time
-                )
-            })
-            .collect(),
-        Output::Json => {
-            let heads: Vec<_> = found
-                .iter()
-                .map(|line| json!({ "hash": line.hash, "chain": line.entry.chain, "seq": line.seq, "time": line.entry.time }))
-                .collect();
-            format!("{}\n", json!(heads))
-        }
-    };
-    print(&text)?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `sekisho policy can-i`
+//! `sekisho policy can-i | replay`
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,10 +35,18 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
+    /// Decide again what the record tells of, under other policies, and list what differs: who would lose and gain what.
+    /// Exits 0 if nothing differs, 1 if something does.
+    Replay(super::replay::Arguments),
 }
 
 pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
-    let Command::CanI { config, permission, object, user, roles, model_access, output } = command;
+    let (config, permission, object, user, roles, model_access, output) = match command {
+        Command::Replay(arguments) => return super::replay::run(arguments),
+        Command::CanI { config, permission, object, user, roles, model_access, output } => {
+            (config, permission, object, user, roles, model_access, output)
+        }
+    };
     let config = config.read_or_stop()?;
     let policies = PolicySet::load(&config.policies_dir).map_err(|mistakes| Failure::stop_all(&mistakes))?;
     let permission = Permission::from_word(&permission).ok_or_else(|| {

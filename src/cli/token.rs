@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 
+use super::span::span;
 use super::{ConfigFile, Failure, Output, print};
 use crate::authn::{self, Authenticator, IssueClaims, KeySource};
 use crate::clock::Clock;
@@ -29,7 +30,7 @@ pub(super) enum Command {
         #[arg(long = "model-access", value_name = "NAME")]
         model_access: Vec<String>,
         /// How long it lasts, such as `30m`, `8h` or `7d`.
-        #[arg(long, default_value = "8h", value_parser = duration)]
+        #[arg(long, default_value = "8h", value_parser = span)]
         ttl: Duration,
         /// Which of the configured issuers signs it, by its `issuer`; else the first with a shared secret.
         #[arg(long)]
@@ -126,29 +127,4 @@ fn judge(settings: authn::Settings, token: &str) -> Result<Arc<Principal>, Strin
             Err(error) => Err(error.to_string()),
         }
     })
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = match text.parse::<i64>() {
-        Ok(seconds) => jiff::SignedDuration::from_secs(seconds),
-        Err(_) => match text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {
-            Some(days) => jiff::SignedDuration::from_hours(days.saturating_mul(24).min(1_000_000)),
-            None => text.parse().map_err(|_| "write it as 30m, 8h or 7d".to_owned())?,
-        },
-    };
-    Duration::try_from(span).map_err(|_| "a token cannot last less than nothing".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_written_as_people_write_them() {
-        for (text, seconds) in [("30m", 1_800), ("8h", 28_800), ("7d", 604_800), ("90", 90), ("1h30m", 5_400)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        assert!(duration("soon").is_err() && duration("-8h").is_err());
-    }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use jiff::Timestamp;
-use serde_json::Value;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::aftermath;
-use crate::audit::Outcome;
+use crate::audit::{Facet, Outcome};
 use crate::record::line::{Entry, Kind, Line};
 use crate::route::{self, Operation};
 
@@ -19,21 +19,31 @@ use super::Gate;
 /// How often MLflow is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// A write that MLflow does not show so long after it was begun is not on its way any more: sekisho itself waits for two
+/// minutes, once the intent stays.
+const SETTLES: SignedDuration = SignedDuration::from_secs(150);
+
 impl Gate {
     /// Gives every intent an outcome, once MLflow answers. What is not done by the drain is left to the next start.
     pub async fn close_intents(&self, left: Vec<Line>) {
         let work = async {
+            let mut unseen = Vec::new();
             for line in left {
                 while !self.mlflow.probe().await {
                     sleep(LOOK).await;
                 }
-                let outcome = self.became_of(&line).await;
-                let (id, seq) = (line.entry.id.clone(), line.seq);
-                info!(id, seq, ?outcome, "a write that was begun before the start is accounted for");
-                match self.journal.record().place().await {
-                    Ok(place) => place.tell(closing(line, outcome, self.clock.now())),
-                    Err(error) => warn!(%error, id, "its outcome could not be written"),
+                if self.is_done(&line).await {
+                    self.account_for(line, Outcome::Applied).await;
+                } else {
+                    unseen.push(line);
                 }
+            }
+            for line in unseen {
+                if let Some(rest) = rest(&line, self.clock.now()) {
+                    sleep(rest).await;
+                }
+                let outcome = self.became_of(&line).await;
+                self.account_for(line, outcome).await;
             }
         };
         tokio::select! {
@@ -42,14 +52,55 @@ impl Gate {
         }
     }
 
-    /// What MLflow shows of a write. What it does not show may have been done and undone, or be on its way still.
-    async fn became_of(&self, line: &Line) -> Outcome {
-        let Some((operation, begun)) = again(&line.entry) else { return Outcome::Unknown };
-        match aftermath::find_out(&self.facts, &self.mlflow, &operation, begun).await {
-            Some(_) => Outcome::Applied,
-            None => Outcome::Unknown,
+    async fn account_for(&self, line: Line, outcome: Outcome) {
+        let (id, seq) = (line.entry.id.clone(), line.seq);
+        let after = if outcome == Outcome::Applied { self.after(&line.entry).await } else { Map::new() };
+        info!(id, seq, ?outcome, "a write that was begun before the start is accounted for");
+        match self.journal.record().place().await {
+            Ok(place) => place.tell(Entry { after, ..closing(line, outcome, self.clock.now()) }),
+            Err(error) => warn!(%error, id, "its outcome could not be written"),
         }
     }
+
+    /// What a write made of what it changed, as its line would have told it.
+    async fn after(&self, intent: &Entry) -> Map<String, Value> {
+        let Some((operation, _)) = again(intent) else { return Map::new() };
+        let change = self.change(&operation).await.filter(|_| !intent.before.is_empty());
+        change.map(|change| self.journal.told(&change).1).unwrap_or_default()
+    }
+
+    async fn is_done(&self, line: &Line) -> bool {
+        let Some((operation, begun)) = again(&line.entry) else { return false };
+        aftermath::find_out(&self.facts, &self.mlflow, &operation, begun).await.is_some()
+    }
+
+    /// What MLflow shows of a write that had its time. What it shows neither done nor as it was before is not known.
+    async fn became_of(&self, line: &Line) -> Outcome {
+        if self.is_done(line).await {
+            return Outcome::Applied;
+        }
+        let Some((operation, begun)) = again(&line.entry) else { return Outcome::Unknown };
+        let undone = aftermath::is_undone(&self.facts, &self.mlflow, &operation, begun).await
+            || self.is_as_before(&line.entry, &operation).await;
+        if undone { Outcome::NotApplied } else { Outcome::Unknown }
+    }
+
+    /// Whether what a write should have changed is what it was when it was let in.
+    async fn is_as_before(&self, intent: &Entry, operation: &Operation) -> bool {
+        if intent.before.is_empty() {
+            return false;
+        }
+        let now = self.change(operation).await.filter(|change| change.facet != Facet::Name);
+        now.is_some_and(|now| self.journal.told(&now).0 == intent.before)
+    }
+}
+
+/// How long a write that was begun may still be on its way.
+fn rest(line: &Line, now: Timestamp) -> Option<Duration> {
+    let begun: Timestamp = line.entry.time.parse().ok()?;
+    // A clock that was set back makes nobody wait longer.
+    let rest = SETTLES.checked_sub(now.duration_since(begun))?.min(SETTLES);
+    Duration::try_from(rest).ok()
 }
 
 /// The write as it was understood, if its line has all of it.
@@ -57,6 +108,11 @@ fn again(intent: &Entry) -> Option<(Operation, Timestamp)> {
     let method = Method::from_bytes(intent.method.as_deref()?.as_bytes()).ok()?;
     let uri: Uri = intent.route.as_deref()?.parse().ok()?;
     let found = route::find(&method, &uri, false, None).ok()?;
+    // What stands for a secret is another value.
+    let hidden = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("keyed:"));
+    if intent.params.values().any(hidden) {
+        return None;
+    }
     let body = serde_json::to_vec(&Value::Object(intent.params.clone())).ok()?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -70,11 +126,14 @@ fn closing(line: Line, outcome: Outcome, now: Timestamp) -> Entry {
     let mut entry = Entry::new(intent.id, now, Kind::Outcome);
     entry.principal = intent.principal;
     entry.roles = intent.roles;
+    entry.access = intent.access;
     entry.route = intent.route;
     entry.operation = intent.operation;
     entry.object = intent.object;
+    entry.demands = intent.demands;
     entry.decision = intent.decision;
     entry.policy = intent.policy;
+    entry.before = intent.before;
     entry.reason = Some("sekisho ended before it could tell; MLflow was asked afterwards".to_owned());
     entry.outcome = Some(outcome);
     entry.intent = Some(seq);
@@ -84,6 +143,22 @@ fn closing(line: Line, outcome: Outcome, now: Timestamp) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_write_has_its_time() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let check = |ago: i64, expected: Option<u64>| {
+            let begun = Timestamp::from_second(1_000 - ago).unwrap();
+            let entry = Entry::new("1", begun, Kind::Intent);
+            let line = Line { seq: 1, entry, prev: String::new(), hash: String::new() };
+            assert_eq!(rest(&line, now), expected.map(Duration::from_secs), "{ago}");
+        };
+        check(0, Some(150));
+        check(20, Some(130));
+        check(150, Some(0));
+        check(151, None);
+        check(-3_600, Some(150));
+    }
 
     #[test]
     fn what_was_told_whole_is_understood_again() {
@@ -98,6 +173,9 @@ mod tests {
         // A value that is told by its hash is another value.
         intent.params.insert("value".to_owned(), serde_json::json!({ "bytes": 2000, "sha256": "0" }));
         assert!(again(&intent).is_none());
+        intent.params.insert("value".to_owned(), serde_json::json!("keyed:0123"));
+        assert!(again(&intent).is_none());
+        intent.params.insert("value".to_owned(), serde_json::json!("v"));
         intent.route = Some("/api/2.0/mlflow/model-versions/{name}".to_owned());
         assert!(again(&intent).is_none());
     }

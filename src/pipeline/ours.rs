@@ -50,6 +50,7 @@ impl Gate {
             Ours::Withdraw => self.close_request(&passed, RequestState::Withdrawn).await,
             Ours::Report => self.report_evidence(&passed).await,
             Ours::History => self.history(&passed).await,
+            Ours::Review => self.review(&passed).await,
             Ours::StoodIn => self.stood_in(&passed).await,
             Ours::Databricks(call) => self.databricks(call, &passed, &mut warned).await,
         };

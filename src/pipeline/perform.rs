@@ -46,11 +46,10 @@ impl Gate {
         let moves = row.rule == Rule::Transition && self.rules != Mode::Off;
         let deed = async move {
             // From here on the task goes on, whoever hangs up.
-            let (stays, change) = tokio::join!(trail.intend(), self.change(&passed.operation));
-            if let Err(error) = stays {
+            trail.note_change(self.change(&passed.operation).await);
+            if let Err(error) = trail.intend().await {
                 return answer::refuse(&error.into(), trail, None, false);
             }
-            trail.note_change(change);
             if let Answer::Ours(which) = row.answer {
                 self.ours(which, passed, trail).await
             } else if moves {

@@ -69,7 +69,7 @@ impl Gate {
         let held_to_rules = self.rules != Mode::Off && !candidate.is_free_of_stages(permit);
         // What is told is what was weighed last.
         let mut told = Warned::new();
-        let mut weighed = self.weigh(permit, &candidate, wish, None, &mut told).await?;
+        let mut weighed = self.weigh_first(permit, &candidate, wish, &mut told).await?;
         let mut frozen = None;
         if held_to_rules && from == Stage::Development {
             let closed = if is_free(from, wish.to) {

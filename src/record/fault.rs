@@ -1,5 +1,6 @@
 //! What a proof of a record comes to: what was proved, or the first thing that is wrong.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -20,10 +21,23 @@ pub struct Proof {
     pub removed: u64,
     /// Each chain: its name, where it has come to, and how many lines follow its last head.
     pub chains: Vec<(String, Tip, u64)>,
-    /// Whether the head that was written down elsewhere is there.
-    pub expected: bool,
+    /// The heads that were written down elsewhere and are there, and of which chain each is.
+    pub expected: Vec<(Hash, String)>,
     /// What is no fault, and worth to be known.
     pub notes: Vec<String>,
+    /// The record's folder, where only one of its chains was proved, too.
+    pub root: PathBuf,
+    /// The policies that lines name.
+    pub policies: BTreeMap<String, Named>,
+}
+
+/// Policies that a chain's line names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The first line that does: its chain and its number.
+    pub by: (String, u64),
+    /// The SHA-256 of their files, where a line tells it.
+    pub files: BTreeMap<String, String>,
 }
 
 /// What is wrong, and where.
@@ -91,6 +105,9 @@ pub enum Wrong {
         /// Which line.
         seq: u64,
     },
+    /// Policies are kept with other bytes than the lines say.
+    #[error("the policies {0}, which line {2} of `{1}` names, are kept with other bytes: {3}")]
+    Policies(String, String, u64, String),
     /// The head that was written down elsewhere is not there.
     #[error("no line has the hash {0}: the end was cut or replaced")]
     Expected(Hash),

@@ -2,18 +2,22 @@
 //!
 //! ```text
 //! audit.pub                          the public key
+//! lock                               held by all writers, or by who changes the key
+//! policies/<hash>/                   policies that lines name; no chain
 //! <instance>/lock                    held by its one writer
 //! <instance>/head                    the last head, a copy of its line
 //! <instance>/current.jsonl           lines, being written
 //! <instance>/<first>-<last>.jsonl    lines of a closed file, by the numbers of the first and the last
 //! <instance>/<first>-<last>.jsonl.zst   the same, compressed
 //! <instance>/<first>-<last>.stub     what stays of a file that was removed for its age
+//! <instance>/<first>-<last>.index    what a search has noted of a closed file; can be made anew, and proves nothing
 //! ```
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -23,6 +27,8 @@ pub const PUBLIC_KEY: &str = "audit.pub";
 pub const CURRENT: &str = "current.jsonl";
 /// The copy of the last head.
 pub const HEAD: &str = "head";
+/// The sub-folder of what lines name policies by, which is no chain.
+pub const POLICIES: &str = "policies";
 const LOCK: &str = "lock";
 
 /// So many instances may write into one folder.
@@ -36,6 +42,8 @@ pub struct Own {
     /// Its name, which is the name of its chain.
     pub name: String,
     _lock: File,
+    /// Shared with the other writers of the record.
+    _door: Arc<File>,
 }
 
 /// A file of a chain.
@@ -64,21 +72,44 @@ pub enum Form {
     Current,
 }
 
-/// Takes the first sub-folder of this name that no living process has: `name`, `name-2` and so on.
+/// Takes the first sub-folder of this name that no living process has: `name`, `name-2` and so on. [`POLICIES`] is none.
 ///
 /// # Errors
 /// The system's.
 pub fn take(root: &Path, name: &str) -> io::Result<Own> {
+    let busy = || io::Error::other("the key of the record is being changed");
+    let door = Arc::new(locked(root, FlockOperation::NonBlockingLockShared)?.ok_or_else(busy)?);
     for number in 1..=INSTANCES {
         let name = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+        if name == POLICIES {
+            continue;
+        }
         let path = root.join(&name);
         fs::create_dir_all(&path)?;
         if let Some(lock) = lock(&path)? {
             sync_folder(root)?;
-            return Ok(Own { path, name, _lock: lock });
+            return Ok(Own { path, name, _lock: lock, _door: door });
         }
     }
     Err(io::Error::other("every sub-folder of the record has a writer"))
+}
+
+/// Every chain of a record, if no living process writes to any: none begins to while these are held.
+///
+/// # Errors
+/// The system's.
+pub fn take_all(root: &Path) -> io::Result<Option<Vec<Own>>> {
+    let Some(door) = locked(root, FlockOperation::NonBlockingLockExclusive)?.map(Arc::new) else {
+        return Ok(None);
+    };
+    let mut owns = Vec::new();
+    for path in chains(root)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // One of an earlier version holds no door.
+        let Some(lock) = lock(&path)? else { return Ok(None) };
+        owns.push(Own { path, name, _lock: lock, _door: Arc::clone(&door) });
+    }
+    Ok(Some(owns))
 }
 
 /// Locks a sub-folder, if nobody has.
@@ -86,9 +117,13 @@ pub fn take(root: &Path, name: &str) -> io::Result<Own> {
 /// # Errors
 /// The system's.
 pub fn lock(path: &Path) -> io::Result<Option<File>> {
+    locked(path, FlockOperation::NonBlockingLockExclusive)
+}
+
+fn locked(path: &Path, how: FlockOperation) -> io::Result<Option<File>> {
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match flock(&file, how) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
@@ -103,6 +138,9 @@ pub fn chains(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
+        if path.file_name().is_some_and(|name| name == POLICIES) {
+            continue;
+        }
         if path.is_dir() && !segments(&path)?.is_empty() {
             found.push(path);
         }
@@ -139,6 +177,33 @@ pub fn segments(path: &Path) -> io::Result<Vec<Segment>> {
 #[must_use]
 pub fn closed(first: u64, last: u64) -> String {
     format!("{first:020}-{last:020}.jsonl")
+}
+
+/// Where what a search has noted of a closed file lies.
+#[must_use]
+pub fn index(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{}.index", name.split('.').next().unwrap_or_default()))
+}
+
+/// Removes notes of files that are not there any more.
+///
+/// # Errors
+/// The system's.
+pub fn remove_stray_indexes(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let Some(numbers) = name.strip_suffix(".index") else { continue };
+        let file = format!("{numbers}.jsonl");
+        if named(&file).is_some()
+            && !path.with_file_name(&file).exists()
+            && !path.with_file_name(file + ".zst").exists()
+        {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn named(name: &str) -> Option<(u64, u64, Form)> {

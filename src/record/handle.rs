@@ -164,6 +164,12 @@ impl Record {
         let _ = self.orders.try_send(Order::End);
     }
 
+    /// What happens to what cannot be made to stay.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.shared.mode
+    }
+
     /// How it does.
     #[must_use]
     pub fn standing(&self) -> Standing {

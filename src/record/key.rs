@@ -41,7 +41,7 @@ pub enum KeyError {
         record: PathBuf,
     },
     /// The private key is not the one of the public key beside the record.
-    #[error("{}: it is not the private key of {}; put that one back, or move the record away", .key.display(), .public.display())]
+    #[error("{}: it is not the private key of {}; name that one, or move the record away", .key.display(), .public.display())]
     Another {
         /// The private key.
         key: PathBuf,

@@ -11,10 +11,12 @@ use serde_json::json;
 
 use super::chain::Tip;
 use super::folder::{self, CURRENT, HEAD, Own};
-use super::key::{Signer, statement};
+use super::key::{PublicKey, Signer, statement};
 use super::line::{Entry, Kind, Line};
 use super::paper::{Named, Paper};
+use super::read::LONGEST;
 use super::reopen::{self, End, ReopenError};
+use super::verify::NEW_KEY;
 use super::walk::TORN;
 
 /// The word of the line with which a file begins that is not the first.
@@ -100,13 +102,13 @@ impl Ledger {
                     Entry::system(now, TORN, "the line before was not finished when sekisho ended");
                 note.params.insert("bytes".to_owned(), json!(torn.bytes));
                 note.params.insert("sha256".to_owned(), json!(torn.hash.to_string()));
-                ledger.add(&note).map_err(|error| failed(error.into()))?;
+                ledger.add(&note).map_err(failed)?;
             }
         }
         if ledger.paper.length() == 0 && found.tip.seq > 0 {
             // The file before was closed, and then sekisho ended.
             let open: Vec<u64> = found.intents.iter().map(|intent| intent.seq).collect();
-            ledger.begin_file(now, &open).map_err(|error| failed(error.into()))?;
+            ledger.begin_file(now, &open).map_err(failed)?;
         }
         Ok((ledger, found.intents))
     }
@@ -132,9 +134,18 @@ impl Ledger {
     /// Adds a line, which does not stay before [`Ledger::sync`]. Gives its number.
     ///
     /// # Errors
-    /// It cannot be written as JSON.
-    pub fn add(&mut self, entry: &Entry) -> Result<u64, serde_json::Error> {
+    /// It cannot be written as JSON, or is longer than what is read.
+    pub fn add(&mut self, entry: &Entry) -> io::Result<u64> {
+        let (before, begin) = (self.tip, self.paper.pending().len());
         self.tip.link(entry, self.paper.pending())?;
+        if self.paper.pending().len().saturating_sub(begin) as u64 > LONGEST {
+            self.paper.pending().truncate(begin);
+            self.tip = before;
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the line is longer than any that is read",
+            ));
+        }
         self.unsigned += 1;
         Ok(self.tip.seq)
     }
@@ -196,6 +207,28 @@ impl Ledger {
         Ok(())
     }
 
+    /// Says under this key that another one signs from now on, and has that stay.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn announce(&mut self, next: &PublicKey, now: Timestamp) -> io::Result<()> {
+        let mut note = Entry::system(now, NEW_KEY, "another key signs from now on");
+        note.params.insert("public_key".to_owned(), json!(next.pem()));
+        self.add(&note)?;
+        self.seal(now)?;
+        self.sync()
+    }
+
+    /// Signs with this key from now on, which was announced.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn go_on_with(&mut self, signer: Arc<Signer>, now: Timestamp) -> io::Result<()> {
+        self.signer = signer;
+        self.seal(now)?;
+        self.sync()
+    }
+
     /// Closes the current file and begins the next, if it is time to. `open` are the intents without an outcome, which the
     /// new file names so that only it has to be read after a crash.
     ///
@@ -223,7 +256,7 @@ impl Ledger {
         Ok(Some(closed))
     }
 
-    fn begin_file(&mut self, now: Timestamp, open: &[u64]) -> Result<(), serde_json::Error> {
+    fn begin_file(&mut self, now: Timestamp, open: &[u64]) -> io::Result<()> {
         let mut note = Entry::system(now, NEXT_FILE, "the file before is closed");
         note.params.insert("open_intents".to_owned(), json!(open));
         self.add(&note).map(drop)

@@ -68,6 +68,9 @@ pub struct Entry {
     /// Their token, by its `jti` or a keyed hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The models that it opens, as its claim has them; a long claim by its digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<String>,
     /// The address at the other end of the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
@@ -162,6 +165,7 @@ impl Entry {
             principal: None,
             roles: Vec::new(),
             token: None,
+            access: Vec::new(),
             peer: None,
             method: None,
             route: None,

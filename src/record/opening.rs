@@ -68,7 +68,7 @@ pub fn open(settings: &Settings, clock: &Clock) -> Result<(Record, Writer, Vec<L
     start.params.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
     start.params.insert("chains".to_owned(), others(&settings.path, ledger.name()));
     // With a head at once, so that a record is never without one.
-    if let Err(error) = ledger.add(&start).and_then(|_| ledger.seal(clock.now())) {
+    if let Err(error) = ledger.add(&start).and_then(|_| Ok(ledger.seal(clock.now())?)) {
         error!(%error, "the line of the start cannot be written");
     }
     let (record, orders, shared) = queue(settings.mode);

@@ -36,7 +36,7 @@ impl Sheet for Named {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        rustix::fs::fdatasync(&self.file)?;
+        self.file.sync_data()?;
         // A file that nobody can find any more takes lines as ever.
         let (here, there) = (self.file.metadata()?, std::fs::metadata(&self.path)?);
         if (here.dev(), here.ino()) == (there.dev(), there.ino()) {

@@ -1,7 +1,8 @@
 //! Closed files: compressed, and removed when they are old enough, which leaves a signed stub of each.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::folder::{self, Form, Segment};
 use super::key::{PublicKey, Signer};
 use super::line::Line;
 use super::read::{Lines, Piece};
+use super::walk::Walk;
 
 /// How hard zstd tries.
 const LEVEL: i32 = 3;
@@ -46,6 +48,13 @@ impl Stub {
     fn statement(&self) -> String {
         let Self { chain, first, last, prev, hash, removed, .. } = self;
         format!("sekisho stub\n{chain}\n{first}\n{last}\n{prev}\n{hash}\n{removed}\n")
+    }
+
+    /// The same, signed with this key.
+    #[must_use]
+    pub fn signed(self, signer: &Signer) -> Self {
+        let signature = signer.sign(&self.statement());
+        Self { key: signer.public().name(), signature, ..self }
     }
 
     /// Whether the owner of this key removed the file.
@@ -84,7 +93,8 @@ pub fn compress(segment: &Segment) -> io::Result<()> {
     let target = segment.path.with_extension("jsonl.zst");
     let made = segment.path.with_extension("zst.new");
     let mut lines = io::BufReader::new(File::open(&segment.path)?);
-    let mut out = File::create(&made)?;
+    let _ = fs::remove_file(&made);
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&made)?;
     let mut frame = Vec::with_capacity(FRAME);
     loop {
         let at_end = io::BufRead::read_until(&mut lines, b'\n', &mut frame)? == 0;
@@ -126,32 +136,44 @@ pub fn remove_old(
         if !age.is_ok_and(|age| age > keep) {
             break;
         }
-        let mut stub = Stub {
+        let stub = Stub {
             chain: chain.to_owned(),
             first: segment.first,
             last: segment.last,
             prev: start.hash.to_string(),
             hash: last.hash,
             removed: format!("{now:.6}"),
-            key: signer.public().name(),
+            key: String::new(),
             signature: String::new(),
         };
-        stub.signature = signer.sign(&stub.statement());
+        let stub = stub.signed(signer);
         let name = folder::closed(segment.first, segment.last).replace(".jsonl", ".stub");
         folder::replace(&folder.join(name), &serde_json::to_vec(&stub)?)?;
         fs::remove_file(&segment.path)?;
         removed.push(stub);
     }
+    folder::remove_stray_indexes(folder)?;
     Ok(removed)
 }
 
-/// Where a file begins, and its last line.
+/// Where a file begins, and its last line. Nothing, where its lines do not follow each other or are not those of its name:
+/// a stub would make good what somebody did to them.
 fn ends(segment: &Segment) -> io::Result<Option<(Tip, Line)>> {
     let mut lines = Lines::open(segment)?;
-    let (mut line, mut last, mut start) = (Vec::new(), Vec::new(), None);
+    let (mut line, mut last, mut walk) = (Vec::new(), Vec::new(), None::<(Tip, Walk)>);
     while lines.next(&mut line)? == Piece::Whole {
-        start = start.or_else(|| start_of(&line));
+        if walk.is_none() {
+            walk = start_of(&line).map(|start| (start, Walk::from(start)));
+        }
+        let follows = walk.as_mut().is_some_and(|(_, walk)| walk.step(&line).is_ok());
+        if !follows {
+            return Ok(None);
+        }
         std::mem::swap(&mut line, &mut last);
     }
-    Ok(start.zip(serde_json::from_slice(&last).ok()))
+    let Some((start, walk)) = walk else { return Ok(None) };
+    let of_its_name = walk.end().is_ok_and(|end| end.seq == segment.last)
+        && start.seq.checked_add(1) == Some(segment.first)
+        && line.is_empty();
+    Ok(serde_json::from_slice(&last).ok().filter(|_| of_its_name).map(|last| (start, last)))
 }

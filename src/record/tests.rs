@@ -2,9 +2,11 @@
 
 mod disk;
 mod opening;
+mod rekeying;
 mod tamper;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,9 @@ use super::{Rhythm, retain};
 
 const NOW: i64 = 1_764_500_000;
 
+/// The private key of a house, beside its chains.
+const KEY: &str = "audit.key";
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(NOW + seconds).unwrap()
 }
@@ -35,7 +40,9 @@ struct House {
 impl House {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let (signer, _) = Signer::make().unwrap();
+        let (signer, text) = Signer::make().unwrap();
+        fs::write(root.path().join(KEY), text.as_str()).unwrap();
+        fs::set_permissions(root.path().join(KEY), PermissionsExt::from_mode(0o600)).unwrap();
         fs::write(root.path().join(folder::PUBLIC_KEY), signer.public().pem()).unwrap();
         Self { root, signer: Arc::new(signer) }
     }
@@ -212,12 +219,28 @@ fn a_head_that_was_kept_elsewhere_shows_that_the_end_was_cut() {
     let house = House::new();
     let files = house.written(20);
     let Tip { hash, .. } = house.verified().unwrap().chains[0].1;
-    let question = Question { key: None, expected: Some(hash) };
-    assert!(verify(house.path(), &question).unwrap().expected);
+    let question = Question { key: None, expected: vec![hash] };
+    assert_eq!(verify(house.path(), &question).unwrap().expected, [(hash, "a".to_owned())]);
     // The last file goes, the copy of its head too: by itself the rest is a sound record.
     fs::remove_file(files.last().unwrap()).unwrap();
     fs::remove_file(house.path().join("a").join(folder::HEAD)).unwrap();
     house.verified().unwrap();
     let fault = verify(house.path(), &question).unwrap_err().to_string();
     assert!(fault.contains("the end was cut"), "{fault}");
+}
+
+#[test]
+fn a_line_that_nobody_would_read_is_not_written() {
+    let house = House::new();
+    let (mut ledger, _) = house.open(Rhythm::default());
+    ledger.add(&entry(1)).unwrap();
+    let before = ledger.tip();
+    let mut long = entry(2);
+    long.object = Some("o".repeat(2 << 20));
+    ledger.add(&long).unwrap_err();
+    assert_eq!(ledger.tip(), before);
+    ledger.add(&entry(3)).unwrap();
+    ledger.seal(at(1)).unwrap();
+    ledger.sync().unwrap();
+    assert_eq!(house.verified().unwrap().lines, 3);
 }

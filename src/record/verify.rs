@@ -1,13 +1,15 @@
 //! Proving a record: that no line was changed, taken out, put in or moved, by the files and a public key alone.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::chain::{Broken, Hash, Tip};
-use super::fault::{Fault, Proof, Wrong};
+use super::fault::{Fault, Named, Proof, Wrong};
 use super::folder::{self, Form, HEAD, PUBLIC_KEY, Segment};
 use super::key::{PublicKey, statement};
 use super::line::{Entry, Kind, Line};
@@ -20,20 +22,48 @@ pub const NEW_KEY: &str = "new_key";
 /// The word of the line with which a process begins.
 pub const START: &str = "start";
 
+/// The word of the line that says that policies come into force.
+pub const POLICIES: &str = "policies";
+
 /// What to prove.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
     /// The public key; the one beside the record if nothing is said.
     pub key: Option<PublicKey>,
-    /// The hash of a head that was written down elsewhere.
-    pub expected: Option<Hash>,
+    /// The hashes of heads that were written down elsewhere.
+    pub expected: Vec<Hash>,
 }
 
-/// Proves a whole record, or one chain if the folder is one.
+/// So often a record is looked at anew whose files are closed, compressed or removed meanwhile.
+const LOOKS: usize = 8;
+
+/// Proves a whole record, or one chain if the folder is one. It may be written meanwhile.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(root: &Path, question: &Question) -> Result<Proof, Fault> {
+    let mut before = files(root);
+    for _ in 1..LOOKS {
+        let proved = prove(root, question);
+        let now = files(root);
+        // A file that got another name while names were read may have been missed.
+        if proved.is_ok() || now == before {
+            return proved;
+        }
+        before = now;
+    }
+    prove(root, question)
+}
+
+/// The names of a record's files.
+fn files(root: &Path) -> BTreeSet<PathBuf> {
+    let chains = folder::chains(root).unwrap_or_default().into_iter();
+    let segments =
+        chains.chain([root.to_owned()]).flat_map(|chain| folder::segments(&chain).unwrap_or_default());
+    segments.map(|segment| segment.path).collect()
+}
+
+fn prove(root: &Path, question: &Question) -> Result<Proof, Fault> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |what: Wrong| Fault { path, line: None, what }
@@ -54,10 +84,10 @@ pub fn verify(root: &Path, question: &Question) -> Result<Proof, Fault> {
             PublicKey::read(&path).map_err(|error| at(&path)(error.into()))?
         }
     };
-    let mut proof = Proof::default();
+    let mut proof = Proof { root: beside, ..Proof::default() };
     let (mut names, mut claims) = (BTreeMap::new(), Vec::new());
     for path in &chains {
-        let reading = Reading::new(path, &key, question.expected).prove(&mut proof)?;
+        let reading = Reading::new(path, &key, &question.expected).prove(&mut proof)?;
         claims.extend(reading.claims.iter().map(|claim| (reading.name.clone(), claim.clone())));
         if names.insert(reading.name.clone(), path.clone()).is_some() {
             return Err(at(path)(Wrong::Twice(reading.name)));
@@ -66,9 +96,10 @@ pub fn verify(root: &Path, question: &Question) -> Result<Proof, Fault> {
     for (by, claim) in claims {
         holds(&names, &by, &claim, single.is_empty()).map_err(at(root))?;
     }
-    match question.expected {
-        Some(expected) if !proof.expected => Err(at(root)(Wrong::Expected(expected))),
-        Some(_) | None => Ok(proof),
+    let is_there = |hash: &&Hash| proof.expected.iter().any(|(found, _)| found == *hash);
+    match question.expected.iter().find(|hash| !is_there(hash)) {
+        Some(missing) => Err(at(root)(Wrong::Expected(*missing))),
+        None => Ok(proof),
     }
 }
 
@@ -117,9 +148,12 @@ fn holds(names: &BTreeMap<String, PathBuf>, by: &str, claim: &Claim, whole: bool
 struct Reading<'q> {
     path: &'q Path,
     keys: Vec<PublicKey>,
-    expected: Option<Hash>,
+    expected: &'q [Hash],
+    found: Vec<Hash>,
     name: String,
     claims: Vec<Claim>,
+    stubs: Vec<(PathBuf, Stub)>,
+    /// The key that the line before announces.
     announced: Option<PublicKey>,
     /// Lines since the last head that a known key signed.
     unsigned: u64,
@@ -129,14 +163,16 @@ struct Reading<'q> {
 }
 
 impl<'q> Reading<'q> {
-    fn new(path: &'q Path, key: &PublicKey, expected: Option<Hash>) -> Self {
+    fn new(path: &'q Path, key: &PublicKey, expected: &'q [Hash]) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Self {
             path,
             keys: vec![key.clone()],
             expected,
+            found: Vec::new(),
             name,
             claims: Vec::new(),
+            stubs: Vec::new(),
             announced: None,
             unsigned: 0,
             proved: false,
@@ -162,9 +198,15 @@ impl<'q> Reading<'q> {
             let name = self.keys.first().map(PublicKey::name).unwrap_or_default();
             return Err(fault(Wrong::Unsigned(name)));
         }
+        let proved = |stub: &Stub| self.keys.iter().any(|key| stub.is_proved_by(key));
+        if let Some((path, _)) = self.stubs.iter().find(|(_, stub)| !proved(stub)) {
+            let what = Wrong::Stub("is not signed with the key");
+            return Err(Fault { path: path.clone(), line: None, what });
+        }
         if let (Some((seq, _)), false) = (self.copy, self.copied) {
             return Err(Fault { path: folder.join(HEAD), line: None, what: Wrong::HeadCopy(seq) });
         }
+        proof.expected.extend(self.found.iter().map(|hash| (*hash, self.name.clone())));
         proof.chains.push((self.name.clone(), tip, self.unsigned));
         Ok(self)
     }
@@ -182,16 +224,15 @@ impl<'q> Reading<'q> {
         if (stub.first, stub.last) != (segment.first, segment.last) || stub.last < stub.first {
             return Err(Wrong::Stub("is of other lines than its name says"));
         }
-        if !self.keys.iter().any(|key| stub.is_proved_by(key)) {
-            return Err(Wrong::Stub("is not signed with the key"));
-        }
-        if stub.first != tip.seq + 1 {
-            return Err(Wrong::Gap(tip.seq + 1, stub.first.saturating_sub(1)));
+        if tip.seq.checked_add(1) != Some(stub.first) || stub.last == u64::MAX {
+            return Err(Wrong::Gap(tip.seq.saturating_add(1), stub.first.saturating_sub(1)));
         }
         if stub.prev != tip.hash.to_string() {
             return Err(Wrong::Stub("does not follow the lines before it"));
         }
         self.is_of_this_chain(&stub.chain, proof.removed == 0 && tip.seq == 0)?;
+        // The key that signs may have been changed since: it is known at the end.
+        self.stubs.push((segment.path.clone(), stub.clone()));
         proof.removed += stub.last - tip.seq;
         self.copied |= self.copy.is_some_and(|(seq, _)| seq <= stub.last);
         stub.tip().ok_or(Wrong::Stub("has no hash"))
@@ -252,24 +293,35 @@ impl<'q> Reading<'q> {
 
     fn line(&mut self, line: &[u8], before: Tip, tip: Tip, proof: &mut Proof) -> Result<(), Wrong> {
         self.unsigned += 1;
-        proof.expected |= self.expected == Some(tip.hash);
+        // Whoever announces a key has the old one sign at once: a line that somebody put in is followed by others.
+        let announced = self.announced.take();
+        self.found.extend(self.expected.contains(&tip.hash).then_some(tip.hash));
         self.copied |= self.copy == Some((tip.seq, tip.hash));
         let holds = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
+        if holds(b"\"policy\":\"") {
+            self.names(line, tip.seq, proof);
+        }
         if !holds(b"\"kind\":\"head\"") && !holds(b"\"kind\":\"system\"") {
             return Ok(());
         }
         let read: Line = serde_json::from_slice(line).map_err(|_| Broken::Form)?;
         match read.entry.kind {
-            Kind::Head => self.head(&read.entry, before, proof),
+            Kind::Head => self.head(&read.entry, before, announced, proof),
             Kind::System => {
-                self.system(&read.entry);
+                self.system(&read.entry, tip.seq, proof);
                 Ok(())
             }
             Kind::Read | Kind::Reads | Kind::Refusal | Kind::Intent | Kind::Outcome => Ok(()),
         }
     }
 
-    fn head(&mut self, head: &Entry, before: Tip, proof: &mut Proof) -> Result<(), Wrong> {
+    fn head(
+        &mut self,
+        head: &Entry,
+        before: Tip,
+        announced: Option<PublicKey>,
+        proof: &mut Proof,
+    ) -> Result<(), Wrong> {
         let chain = head.chain.as_deref().unwrap_or_default();
         self.is_of_this_chain(chain, proof.heads == 0 || !self.proved)?;
         let (key, signature) =
@@ -281,12 +333,21 @@ impl<'q> Reading<'q> {
             return Err(Wrong::Signature);
         }
         (self.unsigned, self.proved) = (0, true);
-        self.keys.extend(self.announced.take());
+        self.keys.extend(announced);
         proof.heads += 1;
         Ok(())
     }
 
-    fn system(&mut self, entry: &Entry) {
+    /// Which policies a line names.
+    fn names(&self, line: &[u8], seq: u64, proof: &mut Proof) {
+        let Ok(Names { policy: Some(policy) }) = serde_json::from_slice(line) else { return };
+        if !proof.policies.contains_key(&*policy) {
+            let named = Named { by: (self.name.clone(), seq), files: BTreeMap::new() };
+            proof.policies.insert(policy.into_owned(), named);
+        }
+    }
+
+    fn system(&mut self, entry: &Entry, seq: u64, proof: &mut Proof) {
         let said = |key: &str| entry.params.get(key);
         match entry.operation.as_deref() {
             Some(NEW_KEY) => {
@@ -300,9 +361,24 @@ impl<'q> Reading<'q> {
                     Some(Claim { of: of.clone(), seq, hash })
                 }));
             }
+            Some(POLICIES) => {
+                let Some(policy) = said("policy").and_then(Value::as_str) else { return };
+                let by = || Named { by: (self.name.clone(), seq), files: BTreeMap::new() };
+                let named = proof.policies.entry(policy.to_owned()).or_insert_with(by);
+                let files = said("files").and_then(Value::as_object).into_iter().flatten();
+                let hash = |(name, hash): (&String, &Value)| Some((name.clone(), hash.as_str()?.to_owned()));
+                named.files.extend(files.filter_map(hash));
+            }
             Some(_) | None => {}
         }
     }
+}
+
+/// As much of a line as is looked at.
+#[derive(Deserialize)]
+struct Names<'l> {
+    #[serde(borrow, default)]
+    policy: Option<Cow<'l, str>>,
 }
 
 fn in_file(segment: &Segment, line: Option<u64>, what: Wrong) -> Fault {

@@ -25,7 +25,8 @@ impl Torn {
     }
 
     /// Whether a line tells of them.
-    fn is_told_of(&self, line: &[u8]) -> bool {
+    #[must_use]
+    pub fn is_told_of(&self, line: &[u8]) -> bool {
         let Ok(line) = serde_json::from_slice::<Line>(line) else { return false };
         let said = |key: &str| line.entry.params.get(key);
         line.entry.kind == Kind::System

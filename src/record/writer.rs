@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
@@ -20,6 +21,9 @@ use crate::clock::Clock;
 
 /// How often what nobody waits for is synced, and a disk that failed is tried again.
 const TICK: Duration = Duration::from_millis(250);
+
+/// The word of the line that says how many could not be written.
+pub const LOST: &str = "lost";
 
 /// Somebody who waits until their line stays.
 struct Waiting {
@@ -43,6 +47,8 @@ pub struct Writer {
     refused: Vec<(u64, Box<Entry>)>,
     /// When lines were last made to stay.
     synced: Timestamp,
+    /// Held by who compresses and removes: two would write the same file.
+    tidying: Arc<Mutex<()>>,
 }
 
 impl Writer {
@@ -64,6 +70,7 @@ impl Writer {
             open: left.iter().map(|line| (line.seq, line.entry.id.clone())).collect(),
             refused: Vec::new(),
             synced: clock.now(),
+            tidying: Arc::default(),
         }
     }
 
@@ -190,7 +197,7 @@ impl Writer {
                 Some(seq)
             }
             Err(error) => {
-                error!(%error, id = entry.id, "a line cannot be written as JSON");
+                error!(%error, id = entry.id, "a line cannot be written");
                 self.shared.lost.count(entry);
                 None
             }
@@ -199,7 +206,7 @@ impl Writer {
 
     fn tell_of_lost(&mut self, now: Timestamp) {
         let Some((reads, refusals, others)) = self.shared.lost.take() else { return };
-        let mut line = Entry::system(now, "lost", "so many lines could not be written before this one");
+        let mut line = Entry::system(now, LOST, "so many lines could not be written before this one");
         line.count = Some(reads.saturating_add(refusals).saturating_add(others));
         for (key, count) in [("reads", reads), ("refusals", refusals), ("others", others)] {
             line.params.insert(key.to_owned(), count.into());
@@ -235,8 +242,9 @@ impl Writer {
 
     fn tidy_up(&self, now: Timestamp) {
         let (path, chain) = (self.ledger.path().to_owned(), self.ledger.name().to_owned());
-        let (signer, keep) = (Arc::clone(&self.signer), self.keep);
+        let (signer, keep, tidying) = (Arc::clone(&self.signer), self.keep, Arc::clone(&self.tidying));
         let tidied = std::thread::Builder::new().name("record-tidy".to_owned()).spawn(move || {
+            let _alone = tidying.lock();
             if let Err(error) = tidy(&path, &chain, &signer, keep, now) {
                 warn!(%error, "a closed file of the record could not be compressed or removed; it will be tried again");
             }

@@ -53,7 +53,7 @@ def open_field() -> Iterator[Field]:
     with ExitStack() as stack:
         mlflow = stack.enter_context(MlflowServer(LOGS, workers=2))
         body = _seed(mlflow.url)
-        stub_body = _stub_body()
+        stub_body = answer_of_stub()
         stub = stack.enter_context(nginx("stub.conf", BODY=stub_body.decode()))
         before_mlflow = stack.enter_context(nginx("proxy.conf", BEHIND=mlflow.url.removeprefix("http://")))
         before_stub = stack.enter_context(nginx("proxy.conf", BEHIND=stub.removeprefix("http://")))
@@ -89,7 +89,7 @@ def _seed(url: str) -> bytes:
     return send(url, "GET", TARGET).body
 
 
-def _stub_body() -> bytes:
+def answer_of_stub() -> bytes:
     version = {
         "name": MODEL,
         "version": "1",

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 import digest_speed
 import disturbance as floods_beside
 import lists_cost
+import record_cost
 import rules_cost
 from contestants import HERE, LOGS, TARGET, Contestant, Field, open_field
 from harness.sekisho import ROOT, binary
@@ -52,6 +53,7 @@ def main() -> None:
     options.add_argument("--lists", action="store_true", help="measure lists alone, and leave the other results as they are")
     options.add_argument("--digest", action="store_true", help="the same for digests")
     options.add_argument("--rules", action="store_true", help="the same for house rules")
+    options.add_argument("--record", action="store_true", help="the same for the record")
     options.add_argument("--floods", action="store_true", help="the same for floods")
     chosen = options.parse_args()
     quick = chosen.quick
@@ -66,6 +68,7 @@ def main() -> None:
         "lists": (chosen.lists, lists_cost),
         "digest": (chosen.digest, digest_speed),
         "rules": (chosen.rules, rules_cost),
+        "record": (chosen.record, record_cost),
         "floods": (chosen.floods, floods_beside),
     }
     for name, (wanted, part) in parts.items():
@@ -95,6 +98,8 @@ def main() -> None:
     results["digest"] = digest_speed.measure(quick)
     say("house rules")
     results["rules"] = rules_cost.measure(quick)
+    say("the record")
+    results["record"] = record_cost.measure(quick)
     say("floods")
     results["floods"] = floods_beside.measure(quick)
     written.write_text(json.dumps(results, indent=2) + "\n")
@@ -255,6 +260,7 @@ def show(results: dict) -> None:
     lists_cost.show(results["lists"])
     digest_speed.show(results["digest"])
     rules_cost.show(results["rules"])
+    record_cost.show(results["record"])
     print(f"\nmemory of sekisho: {mib(held['idle'])} idle, {mib(held['with_idle_connections'])} "
           f"with {held['idle_connections']} idle connections")  # fmt: skip
     floods_beside.show(results["floods"])

@@ -82,13 +82,16 @@ class Kept(WatchedGate):
 
 @contextmanager
 def kept(
-    server: MlflowServer, settings: Mapping[str, object] | None = None, disk: Sequence[str] | None = None
+    server: MlflowServer,
+    settings: Mapping[str, object] | None = None,
+    disk: Sequence[str] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Kept]:
     """Starts sekisho before `server`; its record is on a disk of its own, if one is described."""
     need_binary()
     with ExitStack() as stack:
         wire = stack.enter_context(Recorder(server.url))
-        sekisho = Sekisho(wire.url, LOGS, settings={"audit": dict(settings or {})})
+        sekisho = Sekisho(wire.url, LOGS, settings={"audit": dict(settings or {})}, environment=dict(environment or {}))
         if disk is not None:
             stack.enter_context(mounted(sekisho.audit, disk))
         stack.enter_context(sekisho)

@@ -243,6 +243,8 @@ def test_an_alias_is_given_to_bytes_that_stay(house: House) -> None:
     assert given.status == 403 and b"have it go to Integration_Test first" in given.body, given
     assert house.upload(version, "evil").status == 200
     assert house.upload(version, "weights").status == 200
+    # Nobody has read the bytes since then, for all that the move knows; it does so itself.
+    house.rows(f"DELETE FROM sekisho_digests WHERE version = {version}")
     assert house.move(house.ann, version, "Integration_Test") == "Integration_Test"
     assert house.ruled.ask(house.dan, "POST", f"{API}registered-models/alias", body).status == 200
 

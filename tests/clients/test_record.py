@@ -645,6 +645,8 @@ def closed(server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Pa
         assert here.tag("later").status == 200
         until(lambda: len(here.lines("outcome")) == 11)
         here.sekisho.restart()
+        # The copy of a head is there when the head stays.
+        until(lambda: json.loads((here.sekisho.audit / "here" / "head").read_text())["seq"] == here.lines("head")[-1]["seq"])
         here.sekisho.kill()
         shutil.copytree(here.sekisho.audit, folder)
     return folder

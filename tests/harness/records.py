@@ -31,12 +31,12 @@ def lines(folder: Path) -> Iterator[dict[str, Any]]:
                 continue
 
 
-def faults(folder: Path) -> str:
-    """What the independent verifier finds; nothing if it holds, or if there is none."""
+def faults(folder: Path, *key: str) -> str:
+    """What the independent verifier finds, with the key of that file; nothing if it holds, or if there is none."""
     if not (folder / "audit.pub").exists():
         return ""
     done = subprocess.run(
-        [sys.executable, str(VERIFIER), str(folder)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(VERIFIER), str(folder), *key], capture_output=True, text=True, timeout=60, check=False
     )
     return "" if done.returncode == 0 else (done.stdout + done.stderr).strip()
 

@@ -36,9 +36,9 @@ def example(name: str) -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "examples" / name
 
 
-def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs `sekisho ARGUMENTS…` to its end. Only `token issue` may print a secret, and that on stdout."""
-    done = subprocess.run([str(binary()), *arguments], capture_output=True, text=True, timeout=60, check=False)
+def run_command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs `sekisho ARGUMENTS…` to its end, in this folder. Only `token issue` may print a secret, and that on stdout."""
+    done = subprocess.run([str(binary()), *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
     leaked = leaks.found_in(done.stderr if arguments[:2] == ("token", "issue") else done.stdout + done.stderr)
     if leaked:
         raise AssertionError(f"sekisho {arguments[0]} printed {', '.join(leaked)}")
@@ -130,9 +130,13 @@ class Sekisho:
 
     def restart(self) -> None:
         """Ends the process and starts another one with the same folder."""
+        self.stop()
+        self._start()
+
+    def stop(self) -> None:
+        """Ends the process in its own time; `restart` starts another one."""
         if self._child is not None:
             self._child.stop(grace=35)
-        self._start()
 
     def kill(self) -> None:
         """Ends the process in the middle of whatever it does; `restart` starts another one."""
@@ -151,8 +155,7 @@ class Sekisho:
             self._child.go_on()
 
     def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
-        if self._child is not None:
-            self._child.stop(grace=35)
+        self.stop()
         log = self.log.read_text(errors="replace") if self.log.exists() else ""
         leaked = sorted({*leaks.found_in(log), *leaks.found_in(records.text(self.audit))})
         faulty = records.faults(self.audit)

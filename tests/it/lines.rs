@@ -5,7 +5,7 @@ use crate::proxy::{Line, NOW, Proxy, SECRET};
 use crate::stub::Answer;
 
 /// The keys of the record (DESIGN section 10), with what only these lines have.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "seq",
     "id",
     "time",
@@ -13,6 +13,7 @@ const ORDER: [&str; 28] = [
     "principal",
     "roles",
     "token",
+    "access",
     "peer",
     "method",
     "route",

@@ -11,6 +11,7 @@ mod proxy;
 mod stub;
 
 mod cors;
+mod crashes;
 mod digests;
 mod draining;
 mod experiments;
@@ -28,6 +29,7 @@ mod pages;
 mod policies;
 mod refusals;
 mod registry;
+mod rotation;
 mod rules;
 mod secured;
 mod shown;

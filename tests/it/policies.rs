@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sekisho::record::Mode;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -105,4 +106,18 @@ async fn a_request_sees_one_policy_from_beginning_to_end() {
         r#"{"registered_models":[{"name":"iris"}]}"#,
         "filtered by the set that let it in"
     );
+}
+
+#[tokio::test]
+async fn a_start_goes_on_without_kept_policies_where_that_is_borne() {
+    let proxy = Proxy::with(|settings| {
+        settings.record.mode = Mode::BestEffort;
+        std::fs::create_dir_all(&settings.record.path).expect("a folder");
+        std::fs::write(settings.record.path.join("policies"), "").expect("a file where the folder would be");
+    })
+    .await;
+    let note = until_note(&proxy, "not kept beside the record").await;
+    assert!(!note.contains("not taken"), "{note}");
+    assert_eq!(status(&proxy).await, 200);
+    assert_eq!(proxy.readyz().await["waiting_for"], serde_json::json!([]));
 }

@@ -372,12 +372,8 @@ class Account:
         return "\n".join(lines)
 
     def one_sided(self) -> list[str]:
-        """Deeds that were never allowed, or never refused, and stages that nobody came to. What broke glass did is done, and
-        nobody takes it back by its request: these are refused to all.
-        """
-        done = {"reject-afterwards", "withdraw-afterwards"}
-        always = [deed for deed, counts in self.deeds.items() if 0 in counts and deed not in {"restart", *done}]
-        always += [deed for deed in sorted(done) if self.deeds.get(deed, (0, 0))[0]]
+        """Deeds that were never allowed, or never refused, and stages that nobody came to."""
+        always = [deed for deed, counts in self.deeds.items() if 0 in counts and deed != "restart"]
         return always + [stage for stage in STAGES if not self.steps_in.get(stage)]
 
 

@@ -264,7 +264,7 @@ fn a_few_rows_stand_for_very_many_alike() {
 fn check_model(text: &str, expected: Option<&str>) {
     let mut sources = sources("p, role:r, model:*, model_read, allow", "");
     sources.model = text.into();
-    let told = PolicySet::build(&sources).map(|_| ()).err();
+    let told = PolicySet::build(sources).map(|_| ()).err();
     let told: Option<Vec<String>> = told.map(|all| all.iter().map(ToString::to_string).collect());
     assert_eq!(told, expected.map(|one| vec![one.to_owned()]));
 }
@@ -282,7 +282,7 @@ fn only_the_model_that_the_program_is_built_for_is_taken() {
         ),
     );
     assert!(
-        PolicySet::build(&Sources {
+        PolicySet::build(Sources {
             model: shipped.replace("== deny", "==deny").into(),
             ..sources("p, role:r, server, admin, allow", "")
         })
@@ -303,7 +303,7 @@ fn only_the_model_that_the_program_is_built_for_is_taken() {
 #[track_caller]
 fn check_decisions(lines: &str, expected: &[&str]) {
     let rows = "p, role:r, model:*, model_read, allow\np, user:u, model:x, model_read, deny";
-    let told = PolicySet::build(&sources(rows, lines)).map(|_| ()).err().unwrap_or_default();
+    let told = PolicySet::build(sources(rows, lines)).map(|_| ()).err().unwrap_or_default();
     assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
 }
 

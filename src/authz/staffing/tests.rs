@@ -15,7 +15,7 @@ fn house(rule: &str, rows: &str) -> Result<PolicySet, Vec<String>> {
         "final = ['Staging']\nunused = ['Integration_Test', 'Performance_Test', 'User_Acceptance_Test', 'Canary', \
          'Production', 'Shadow', 'Archived', 'Deprecated']\n[[transitions]]\nfrom = 'Development'\nto = 'Staging'\n{rule}"
     );
-    PolicySet::build(&Sources { stages: stages.into(), ..sources(rows, "") })
+    PolicySet::build(Sources { stages: stages.into(), ..sources(rows, "") })
         .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
@@ -145,12 +145,12 @@ fn an_approver_must_have_one_of_the_roles() {
 fn the_shipped_rules_can_be_satisfied_and_a_row_that_they_rest_on_is_missed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let shipped = Sources::read(&root).unwrap();
-    PolicySet::build(&shipped).unwrap();
+    PolicySet::build(shipped.clone()).unwrap();
     let rows = String::from_utf8(shipped.policy.clone()).unwrap();
     let without = rows.replace("p, role:admin, model:*, stage_transition, allow\n", "");
     assert_ne!(rows, without);
     let empty = Vec::new();
-    let told = PolicySet::build(&Sources { policy: without.into(), decisions: empty, ..shipped })
+    let told = PolicySet::build(Sources { policy: without.into(), decisions: empty, ..shipped })
         .map(|_| ())
         .unwrap_err();
     let into_production = told.iter().filter(|mistake| mistake.what().contains("Production")).count();

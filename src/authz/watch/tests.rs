@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::thread;
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -9,6 +10,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::authz::{PolicyReader, engine, in_force};
+use crate::clock::Clock;
+use crate::record::{self, Mode, Record};
 use crate::stage::Stage;
 
 struct Watched {
@@ -18,6 +21,21 @@ struct Watched {
     ask: mpsc::Sender<()>,
     _stop: oneshot::Sender<()>,
     _task: JoinSet<()>,
+    _writing: thread::JoinHandle<()>,
+}
+
+/// A record in `root/audit`, and its writer at work.
+fn recorded(root: &Path, mode: Mode) -> (Record, thread::JoinHandle<()>) {
+    let settings = record::Settings {
+        path: root.join("audit"),
+        instance: "a".to_owned(),
+        mode,
+        signing_key_file: root.join("audit.key"),
+        rhythm: record::Rhythm::default(),
+        keep: None,
+    };
+    let (record, writer, _) = record::open(&settings, &Clock::held_at(1_000)).unwrap();
+    (record, thread::spawn(move || writer.run(|_, _| Vec::new()).unwrap()))
 }
 
 const ROWS: &str = "p, role:r, model:*, metadata_read, allow\n";
@@ -35,6 +53,10 @@ fn fill(dir: &Path, rows: &str) {
 impl Watched {
     /// Watches `policies` in a new folder that `prepare` has filled.
     fn over(prepare: impl FnOnce(&Path)) -> Self {
+        Self::recording(Mode::Required, prepare)
+    }
+
+    fn recording(mode: Mode, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         let dir = folder.path().join("policies");
@@ -45,8 +67,10 @@ impl Watched {
         let standing = Standing::default();
         let mut task = JoinSet::new();
         let stopped = async move { stopped.await.unwrap_or(()) };
-        task.spawn(watch(dir, writer, standing.clone(), stopped, asked));
-        Self { folder, reader, standing, ask, _stop: stop, _task: task }
+        let (record, writing) = recorded(folder.path(), mode);
+        let keeper = Keeper::new(&folder.path().join("audit"), record, Clock::held_at(1_000));
+        task.spawn(watch(dir, writer, keeper, standing.clone(), stopped, asked));
+        Self { folder, reader, standing, ask, _stop: stop, _task: task, _writing: writing }
     }
 
     fn plain() -> Self {
@@ -264,6 +288,82 @@ async fn it_ends_when_told_to_stop() {
     fill(folder.path(), ROWS);
     let (writer, _reader) = in_force(PolicySet::load(folder.path()).unwrap());
     let (_ask, asked) = mpsc::channel(1);
-    let ended = watch(folder.path().into(), writer, Standing::default(), async {}, asked);
+    let (record, _writing) = recorded(folder.path(), Mode::Required);
+    let keeper = Keeper::new(folder.path(), record, Clock::held_at(1_000));
+    let ended = watch(folder.path().into(), writer, keeper, Standing::default(), async {}, asked);
     time::timeout(Duration::from_secs(2), ended).await.expect("it was told to stop");
+}
+
+/// The names of the sets that are kept.
+fn sets(watched: &Watched) -> Vec<String> {
+    let kept = fs::read_dir(watched.folder.path().join("audit/policies")).into_iter().flatten();
+    let mut names: Vec<String> =
+        kept.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The policies that lines say came into force.
+fn told(watched: &Watched) -> Vec<String> {
+    let text = fs::read_to_string(watched.folder.path().join("audit/a/current.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines = lines.filter(|line| line["operation"] == "policies");
+    lines.map(|line| line["params"]["policy"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_kept_and_told_of_before_it_is() {
+    let mut watched = Watched::plain();
+    for count in [2, 3] {
+        fs::write(watched.dir().join("policy.csv"), rows(count)).unwrap();
+        assert_eq!(watched.next().await, count);
+        let version = watched.reader.current().version().to_string();
+        assert_eq!(sets(&watched).len(), count - 1, "one for each set, and nothing half made");
+        assert!(sets(&watched).contains(&version));
+        assert_eq!(told(&watched).last(), Some(&version));
+        let kept = watched.folder.path().join("audit/policies").join(&version);
+        assert_eq!(fs::read_to_string(kept.join("policy.csv")).unwrap(), rows(count));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_taken_only_where_that_is_borne() {
+    for mode in [Mode::Required, Mode::BestEffort] {
+        let mut watched = Watched::recording(mode, |root| {
+            fill(&root.join("policies"), ROWS);
+            fs::create_dir(root.join("audit")).unwrap();
+            // Nobody makes a folder there, not even root.
+            fs::write(root.join("audit/policies"), "").unwrap();
+        });
+        let before = watched.reader.current().version().clone();
+        fs::write(watched.dir().join("policy.csv"), rows(2)).unwrap();
+        match mode {
+            Mode::Required => {
+                let complaint = watched.complaint().await;
+                assert!(complaint.starts_with("cannot be kept beside the record: "), "{complaint}");
+                assert_eq!(*watched.reader.current().version(), before);
+            }
+            Mode::BestEffort => {
+                assert_eq!(watched.next().await, 2);
+                until(|| watched.standing.unkept().is_some()).await;
+            }
+        }
+        fs::remove_file(watched.folder.path().join("audit/policies")).unwrap();
+        if mode == Mode::Required {
+            assert_eq!(watched.next().await, 2, "it is tried again without being asked");
+            assert_eq!(watched.standing.mistakes(), None);
+        }
+        until(|| watched.standing.unkept().is_none()).await;
+        assert_eq!(sets(&watched), [watched.reader.current().version().to_string()]);
+    }
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let held = async {
+        let mut often = time::interval(Duration::from_millis(10));
+        while !holds() {
+            often.tick().await;
+        }
+    };
+    time::timeout(Duration::from_secs(4), held).await.expect("4 s");
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
+use super::super::plain::plain;
 use super::super::{Failure, Output};
 use crate::config;
 use crate::outbound::Client;
@@ -139,7 +140,7 @@ fn refused(status: StatusCode, said: Option<&Value>, body: &[u8]) -> Failure {
         _ if sentence_is_ours(said) && status.is_client_error() => 1,
         _ => 2,
     };
-    Failure { code, sentences: vec![super::shown::plain(&sentence)] }
+    Failure { code, sentences: vec![plain(&sentence)] }
 }
 
 fn sentence_is_ours(said: Option<&Value>) -> bool {

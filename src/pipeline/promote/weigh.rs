@@ -38,6 +38,27 @@ pub(in super::super) fn is_free(from: Stage, to: Stage) -> bool {
 }
 
 impl Gate {
+    /// Weighs for the digest that is kept, before any files are closed. Where none is kept that is no reason to refuse yet:
+    /// an upload voids it for as long as the files take to be read, be they the same as before.
+    pub(super) async fn weigh_first(
+        &self,
+        permit: &Permit,
+        candidate: &Candidate,
+        wish: &Wish<'_>,
+        warned: &mut Warned,
+    ) -> Result<Weighed, Rejection> {
+        let unread = self.store.digest(&candidate.id).await?.is_none();
+        let weighed = self.weigh(permit, candidate, wish, None, warned).await;
+        if !unread || !matches!(weighed, Err(Rejection::Broken(Broken::Stage(_)))) {
+            return weighed;
+        }
+        match self.digest_now(candidate).await {
+            Ok(Some(digest)) => self.weigh(permit, candidate, wish, Some(digest), warned).await,
+            Ok(None) | Err(Rejection::Broken(_)) => weighed,
+            Err(other) => Err(other),
+        }
+    }
+
     /// Weighs approvals and evidence for these bytes, or for those of which the digest is kept.
     pub(super) async fn weigh(
         &self,
