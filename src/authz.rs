@@ -3,6 +3,7 @@
 //! Policies (`model.conf`, `policy.csv`, `decisions.tsv`) say what a role may do; the token says to which models.
 //! Both are needed. House rules lie in the same folder and come with each permit. casbin decides; an index hands it only the rows that can matter, and decisions are remembered.
 
+mod access;
 mod contract;
 mod engine;
 mod folder;
@@ -12,6 +13,7 @@ mod links;
 mod object;
 mod permit;
 mod policy;
+mod rights;
 mod rows;
 mod staffing;
 pub mod watch;
@@ -21,10 +23,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch as latest;
 
+pub use access::{Access, Otherwise, access};
 pub use folder::PolicyVersion;
 pub use object::{NotAnObject, parse_object, told};
 pub use permit::{Later, Permit};
 pub use policy::{Decision, PolicySet, Trouble};
+pub use rights::Rights;
 pub use rows::{POLICY_FILE, RowId};
 
 use crate::operation::{Demand, Object, Permission};
@@ -226,8 +230,11 @@ fn opens(policy: &PolicySet, who: &Principal, model: &str) -> bool {
     who.models.covers(model) || needs_no_claim(policy, who)
 }
 
+/// The roles that need no claim.
+const CLAIMLESS: [&str; 2] = ["admin", "auditor"];
+
 fn needs_no_claim(policy: &PolicySet, who: &Principal) -> bool {
-    policy.has_role(who, "admin") || policy.has_role(who, "auditor")
+    CLAIMLESS.iter().any(|name| policy.has_role(who, name))
 }
 
 /// How the sentence of a refusal by the policies begins: who reads the record tells it from others by that.

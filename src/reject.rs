@@ -58,6 +58,9 @@ pub enum Rejection {
         /// What it was about, for the line of the request.
         found: Box<Denied>,
     },
+    /// The policy, about the files that a source names: the sentence does not say whether there are any.
+    #[error("{}", Broken::SourceNotReadable)]
+    HiddenSource(Box<Denied>),
     /// An upload that was under way when its files were registered.
     #[error("the upload was ended because its files are being registered or closed")]
     CutOff,
@@ -210,6 +213,7 @@ impl Rejection {
             Self::Denied(_)
             | Self::Untold { .. }
             | Self::NotTheirs { .. }
+            | Self::HiddenSource(_)
             | Self::Frozen(_)
             | Self::InProduction(..) => face(StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::Store(_) => face(StatusCode::FAILED_DEPENDENCY, "TEMPORARILY_UNAVAILABLE"),
@@ -264,7 +268,9 @@ impl Rejection {
                 | ListError::Key(_),
             ) => self.to_string(),
             Self::Store(error) => error.detail(),
-            Self::Untold { found, .. } | Self::NotTheirs { found, .. } => found.to_string(),
+            Self::Untold { found, .. } | Self::NotTheirs { found, .. } | Self::HiddenSource(found) => {
+                found.to_string()
+            }
             Self::OverLimit(_)
             | Self::NoVersion(..)
             | Self::NoRequest(_)
@@ -304,36 +310,10 @@ impl Rejection {
     #[must_use]
     pub fn answer(&self, id: &RequestId, graphql: Option<&str>) -> Response<Outbound> {
         let Face { status, code, retry_after } = self.face();
-        let sentence = match self {
-            Self::Adrift(_) => format!("{self} (request {id})"),
-            Self::OverLimit(_)
-            | Self::Unrecorded(_)
-            | Self::Unauthenticated(_)
-            | Self::Misread(_)
-            | Self::Body(_)
-            | Self::Denied(_)
-            | Self::Untold { .. }
-            | Self::NotTheirs { .. }
-            | Self::Broken(_)
-            | Self::CutOff
-            | Self::Frozen(_)
-            | Self::InProduction(..)
-            | Self::StillWritten(..)
-            | Self::Store(_)
-            | Self::Fact(_)
-            | Self::List(_)
-            | Self::NoVersion(..)
-            | Self::NoRequest(_)
-            | Self::NoSuch(_)
-            | Self::Off(_)
-            | Self::Overtaken
-            | Self::HalfWritten(_)
-            | Self::NotArchived { .. }
-            | Self::Question(_)
-            | Self::Search(_)
-            | Self::Upstream(_)
-            | Self::Unreadable(_) => self.to_string(),
-        };
+        let mut sentence = self.to_string();
+        if let Self::Adrift(_) = self {
+            sentence.push_str(&format!(" (request {id})"));
+        }
         let refused = matches!(status, StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST);
         let (status, body) = match graphql.filter(|_| refused) {
             Some(root) => {

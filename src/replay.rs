@@ -3,8 +3,10 @@
 //! Lines are put together by who asked, with which claims, for what; each such group is decided once, by `authz` itself.
 //! Refusals count as refusals, also where only observing let them through.
 
+mod did;
 mod judge;
 mod said;
+mod used;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -16,9 +18,11 @@ use jiff::Timestamp;
 use crate::authz::PolicySet;
 use crate::review::{self, Event, Filter, Note, Search, Settings};
 
+pub use did::{Deed, Done, did};
 use judge::{Judge, Verdict};
-use said::{Said, Who};
+use said::{Came, Said, Who};
 pub use said::{Undecided, Was};
+pub use used::{Used, used};
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -83,9 +87,38 @@ impl Seen {
 #[derive(Debug, Default)]
 struct Groups {
     lines: u64,
+    /// The time of the first of them.
+    first: Option<Timestamp>,
     removed: u64,
     undecided: BTreeMap<Undecided, u64>,
-    asked: HashMap<Who, HashMap<Vec<String>, BTreeMap<Was, Seen>>>,
+    asked: HashMap<Who, HashMap<Vec<String>, BTreeMap<Came, Seen>>>,
+}
+
+/// What a report cannot know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// How often something was decided of which too little is told, by why.
+    pub untold: BTreeMap<Undecided, u64>,
+    /// Lines that are not there any more, by stubs.
+    pub removed: u64,
+    /// The time of the first line that was looked at.
+    pub first: Option<Timestamp>,
+}
+
+impl Gaps {
+    fn of(groups: &Groups) -> Self {
+        let untold = groups.undecided.iter().filter(|(why, _)| !why.is_no_decision());
+        let untold = untold.map(|(why, count)| (*why, *count)).collect();
+        Self { untold, removed: groups.removed, first: groups.first }
+    }
+}
+
+/// Adds to a reason, unless there is nothing to add.
+fn count(counts: &mut BTreeMap<Undecided, u64>, why: Undecided, times: u64) {
+    if times > 0 {
+        let count = counts.entry(why).or_default();
+        *count = count.saturating_add(times);
+    }
 }
 
 /// Decides again what was decided since a moment, or ever.
@@ -121,7 +154,7 @@ impl Groups {
                 Event::Note(Note::Torn { .. } | Note::Unfinished { .. }) => {}
                 Event::Note(Note::NoLine { .. }) => {
                     groups.lines += 1;
-                    groups.set_aside(Undecided::Unreadable, 1);
+                    count(&mut groups.undecided, Undecided::Unreadable, 1);
                 }
                 Event::Note(Note::Unreadable { error, .. }) => return Err(error),
             }
@@ -133,45 +166,41 @@ impl Groups {
     fn take(&mut self, line: &[u8]) {
         self.lines += 1;
         let Ok(said) = serde_json::from_slice::<Said>(line) else {
-            return self.set_aside(Undecided::Unreadable, 1);
+            return count(&mut self.undecided, Undecided::Unreadable, 1);
         };
         let (time, times) = (said.time, said.times());
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
         match said.sort() {
-            Err(why) => self.set_aside(why, times),
-            Ok((who, asked, was)) => {
+            Err(why) => count(&mut self.undecided, why, times),
+            Ok((who, asked, came)) => {
                 let seen = Seen { times, first: time, last: time };
                 let told = self.asked.entry(who).or_default().entry(asked).or_default();
-                told.entry(was).and_modify(|known| *known = known.and(seen)).or_insert(seen);
+                told.entry(came).and_modify(|known| *known = known.and(seen)).or_insert(seen);
             }
         }
     }
 
-    fn set_aside(&mut self, why: Undecided, times: u64) {
-        let count = self.undecided.entry(why).or_default();
-        *count = count.saturating_add(times);
-    }
-
     fn decide(self, judge: &Judge) -> Replayed {
-        let Self { lines, removed, undecided, asked } = self;
+        let Self { lines, removed, undecided, asked, first: _ } = self;
         let mut replayed = Replayed { lines, removed, undecided, ..Replayed::default() };
         let mut found: HashMap<Difference, Seen> = HashMap::new();
         for (who, asked) in asked {
             let principal = who.principal().map(Arc::new);
-            for (demands, told) in asked {
+            for (demands, mut told) in asked {
+                let stopped =
+                    told.extract_if(.., |came, _| came.was == Was::Stopped).map(|(_, seen)| seen.times);
+                count(&mut replayed.undecided, Undecided::Elsewhere, stopped.sum());
                 let verdict = match &principal {
                     Some(principal) => judge.decide(principal, &who, &demands),
                     None => Err(Undecided::Unreadable),
                 };
                 let times = told.values().fold(0_u64, |sum, seen| sum.saturating_add(seen.times));
                 match verdict {
-                    Err(why) => {
-                        let count = replayed.undecided.entry(why).or_default();
-                        *count = count.saturating_add(times);
-                    }
+                    Err(why) => count(&mut replayed.undecided, why, times),
                     Ok(verdict) => {
                         replayed.decided = replayed.decided.saturating_add(times);
-                        for (was, seen) in told {
-                            differ(&who, &demands, was, &verdict, seen, &mut found);
+                        for (came, seen) in told {
+                            differ(&who, &demands, came.was, &verdict, seen, &mut found);
                         }
                     }
                 }

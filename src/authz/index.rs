@@ -35,6 +35,27 @@ impl Index {
         rows: &[Row],
         subjects: &[SubjectId],
         permission: Permission,
+        asked: (&Object, &str),
+    ) -> Vec<usize> {
+        let mut left = [FEW, FEW];
+        let mut few = self.covering(rows, subjects, permission, asked);
+        few.retain(|place| {
+            let allows = rows.get(*place).is_some_and(|row| row.allows);
+            left.get_mut(usize::from(allows)).is_some_and(|left| {
+                let one_of_few = *left > 0;
+                *left = left.saturating_sub(1);
+                one_of_few
+            })
+        });
+        few
+    }
+
+    /// All rows that match, in the order of the file; of lists the first few.
+    pub(super) fn covering(
+        &self,
+        rows: &[Row],
+        subjects: &[SubjectId],
+        permission: Permission,
         (object, asked): (&Object, &str),
     ) -> Vec<usize> {
         let mut found: Vec<u32> = Vec::new();
@@ -51,18 +72,7 @@ impl Index {
             }
         }
         found.sort_unstable();
-        let mut left = [FEW, FEW];
-        let mut few: Vec<usize> = Vec::new();
-        for place in found.into_iter().map(|place| place as usize) {
-            let allows = rows.get(place).is_some_and(|row| row.allows);
-            if let Some(left) = left.get_mut(usize::from(allows))
-                && *left > 0
-            {
-                *left -= 1;
-                few.push(place);
-            }
-        }
-        few
+        found.into_iter().map(|place| place as usize).collect()
     }
 
     fn add(&mut self, place: u32, row: &Row, rows: &[Row]) {

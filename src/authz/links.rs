@@ -83,6 +83,17 @@ impl Links {
         all
     }
 
+    /// Every subject that a row names, by its text and its number.
+    pub(super) fn all(&self) -> impl Iterator<Item = (String, SubjectId)> {
+        let users = self.users.iter().map(|(name, id)| (format!("user:{name}"), *id));
+        users.chain(self.roles.iter().map(|(name, id)| (format!("role:{name}"), *id)))
+    }
+
+    /// The number of a role that some row names.
+    pub(super) fn role(&self, name: &str) -> Option<SubjectId> {
+        self.roles.get(name).copied()
+    }
+
     /// Whether the asker has a role of that name, from the token or by `g` rows.
     pub(super) fn has_role(&self, asker: Asker<'_>, name: &str) -> bool {
         asker.roles.iter().any(|role| role.as_str() == name)
@@ -108,7 +119,8 @@ impl Links {
         }
     }
 
-    fn of(&self, id: SubjectId) -> &[SubjectId] {
+    /// What a subject is and holds, each once and in order.
+    pub(super) fn of(&self, id: SubjectId) -> &[SubjectId] {
         self.held.get(id as usize).map_or(&[], Vec::as_slice)
     }
 }

@@ -13,9 +13,9 @@ use crate::authz::contract;
 use crate::authz::engine::{self, Request};
 use crate::authz::folder::{DECISIONS_FILE, MODEL_FILE, PolicyVersion, Sources};
 use crate::authz::index::Index;
-use crate::authz::links::{Asker, Links};
+use crate::authz::links::{Asker, Links, SubjectId};
 use crate::authz::object::asked_text;
-use crate::authz::rows::{self, POLICY_FILE, Row, RowId, Table};
+use crate::authz::rows::{self, Given, POLICY_FILE, Row, RowId, Table};
 use crate::authz::staffing;
 use crate::mistake::Mistake;
 use crate::operation::{Demand, Object, Permission};
@@ -54,12 +54,21 @@ impl Decision {
     }
 }
 
+/// What rows say to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Allows,
+    Denies,
+    Nothing,
+}
+
 /// All rows of one folder at one moment. Immutable: a request that holds it sees one policy from beginning to end.
 #[derive(Debug)]
 pub struct PolicySet {
     version: PolicyVersion,
     sources: Sources,
     rows: Vec<Row>,
+    given: Vec<Given>,
     links: Arc<Links>,
     index: Index,
     rules: Arc<Rules>,
@@ -90,11 +99,11 @@ impl PolicySet {
                 return Err(mistakes.into_iter().flatten().flatten().collect());
             }
         };
-        let Table { rows, links } = table;
+        let Table { rows, given, links } = table;
         let index = Index::of(&rows);
         let memory = Cache::new(REMEMBERED);
         let (version, links) = (sources.version(), Arc::new(links));
-        let policies = Self { version, sources, rows, links, index, rules, memory };
+        let policies = Self { version, sources, rows, given, links, index, rules, memory };
         let broken = contract::broken(&decisions_file, &expected, &policies);
         let unsatisfied = staffing::unsatisfied(&policies.sources.dir.join(STAGES_FILE), &policies);
         let found: Vec<Mistake> = broken.into_iter().chain(unsatisfied).collect();
@@ -120,6 +129,27 @@ impl PolicySet {
 
     pub(super) fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// The rows that give a role.
+    pub(super) fn given(&self) -> &[Given] {
+        &self.given
+    }
+
+    pub(super) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// The places of all rows that allow what is no list to one of `subjects`, whatever others deny.
+    pub(super) fn allowing(
+        &self,
+        subjects: &[SubjectId],
+        permission: Permission,
+        object: &Object,
+    ) -> Vec<usize> {
+        let Some(asked) = asked_text(object) else { return Vec::new() };
+        let covering = self.index.covering(&self.rows, subjects, permission, (object, &asked)).into_iter();
+        covering.filter(|place| self.rows.get(*place).is_some_and(|row| row.allows)).collect()
     }
 
     /// How many `p` rows there are.
@@ -163,6 +193,18 @@ impl PolicySet {
     #[must_use]
     pub fn has_role(&self, who: &Principal, name: &str) -> bool {
         self.links.has_role(Asker { user: Some(&who.user), roles: &who.roles }, name)
+    }
+
+    /// What the rows say to somebody.
+    pub(super) fn says(&self, asker: Asker<'_>, permission: Permission, object: &Object) -> Word {
+        let decision = self.ask(asker, permission, object);
+        if decision.allowed {
+            Word::Allows
+        } else if decision.rows.is_empty() && decision.trouble.is_none() {
+            Word::Nothing
+        } else {
+            Word::Denies
+        }
     }
 
     pub(super) fn ask(&self, asker: Asker<'_>, permission: Permission, object: &Object) -> Decision {

@@ -50,10 +50,19 @@ impl Row {
     }
 }
 
+/// One `g` row.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) id: RowId,
+    pub(super) member: SubjectId,
+    pub(super) role: SubjectId,
+}
+
 /// All rows of a file.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) rows: Vec<Row>,
+    pub(super) given: Vec<Given>,
     pub(super) links: Links,
 }
 
@@ -71,11 +80,11 @@ pub(super) fn read(file: &Path, bytes: &[u8]) -> Result<Table, Vec<Mistake>> {
             mistakes.push(Mistake::at(file, number as usize, what));
         }
     }
-    let pairs: Vec<_> = reading.given.iter().map(|(member, role, _)| (*member, *role)).collect();
+    let pairs: Vec<_> = reading.table.given.iter().map(|given| (given.member, given.role)).collect();
     let tangled = circles::find(&pairs);
-    for (knot, (.., line)) in tangled.iter().zip(&reading.given) {
+    for (knot, given) in tangled.iter().zip(&reading.table.given) {
         if let Some(knot) = knot {
-            mistakes.push(Mistake::at(file, *line as usize, knot.to_string()));
+            mistakes.push(Mistake::at(file, given.id.0 as usize, knot.to_string()));
         }
     }
     if reading.table.rows.is_empty() && mistakes.is_empty() {
@@ -180,7 +189,6 @@ fn hidden(c: char) -> bool {
 #[derive(Default)]
 struct Reading {
     table: Table,
-    given: Vec<(SubjectId, SubjectId, u32)>,
     seen: HashMap<String, u32>,
 }
 
@@ -222,8 +230,8 @@ impl Reading {
         if !role.starts_with("role:") {
             return Err(format!("`{role}` is not a role; a `g` row gives a role to its member"));
         }
-        let pair = (self.table.links.number(member), self.table.links.number(role), line);
-        self.given.push(pair);
+        let (member, role) = (self.table.links.number(member), self.table.links.number(role));
+        self.table.given.push(Given { id: RowId(line), member, role });
         Ok(())
     }
 }

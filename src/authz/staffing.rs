@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::authz::links::Asker;
 use crate::authz::object::{Parts, asked_text, covers};
-use crate::authz::policy::PolicySet;
+use crate::authz::policy::{PolicySet, Word};
 use crate::authz::rows::{POLICY_FILE, Row};
 use crate::glob;
 use crate::mistake::Mistake;
@@ -143,14 +143,6 @@ struct House<'p> {
     rows: Vec<&'p Row>,
 }
 
-/// What the rows say to somebody.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Word {
-    Allows,
-    Denies,
-    Nothing,
-}
-
 /// Whom a row names.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
@@ -235,14 +227,7 @@ impl<'p> House<'p> {
             Subject::Role(role) => Asker { user: None, roles: std::slice::from_ref(role) },
             Subject::User(user) => Asker { user: Some(user), roles: &[] },
         };
-        let decision = self.policies.ask(asker, permission, object);
-        if decision.allowed {
-            Word::Allows
-        } else if decision.rows.is_empty() && decision.trouble.is_none() {
-            Word::Nothing
-        } else {
-            Word::Denies
-        }
+        self.policies.says(asker, permission, object)
     }
 
     fn stage(&self, stage: Stage) -> Object {

@@ -127,7 +127,10 @@ pub(super) fn refuse(
     if let Rejection::Denied(denied) = rejection {
         trail.note_denied(denied);
     }
-    if let Rejection::Untold { found, .. } | Rejection::NotTheirs { found, .. } = rejection {
+    if let Rejection::Untold { found, .. }
+    | Rejection::NotTheirs { found, .. }
+    | Rejection::HiddenSource(found) = rejection
+    {
         trail.note_denied(found);
     }
     trail.note_refusal(rejection.detail());

@@ -120,7 +120,7 @@ impl Gate {
             },
             Source::Version(model) => {
                 let demand = Demand::new(Permission::ModelRead, Object::Model(model.into()));
-                permit.and(vec![demand]).map_err(|_| Broken::SourceNotReadable.into())
+                permit.and(vec![demand]).map_err(|found| Rejection::HiddenSource(Box::new(found)))
             }
             Source::Run(files) => self.run_files(permit, files, holding).await,
             Source::LoggedModel(files) => self.logged_model_files(permit, message, files, holding).await,
@@ -235,6 +235,6 @@ impl Gate {
 
     fn readable_experiment(permit: Permit, held: &Held) -> Result<Permit, Rejection> {
         let demand = Demand::new(Permission::TrackingRead, experiment(&held.experiment));
-        permit.and(vec![demand]).map_err(|_| Broken::SourceNotReadable.into())
+        permit.and(vec![demand]).map_err(|found| Rejection::HiddenSource(Box::new(found)))
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::audit::asked;
 use crate::authz::refusal_of;
 use crate::principal::{ModelAccess, Principal, RoleName, TokenId, UserId};
-use crate::record::line::{Decision, Kind};
+use crate::record::line::{Decision, Kind, Outcome};
 use crate::record::writer::LOST;
 
 /// As much of a line as decisions need.
@@ -35,6 +35,8 @@ pub(super) struct Said {
     #[serde(default)]
     pub policy: Option<String>,
     #[serde(default)]
+    pub outcome: Option<Outcome>,
+    #[serde(default)]
     pub count: Option<u64>,
 }
 
@@ -53,8 +55,18 @@ pub enum Was {
     Allowed,
     /// They refused it.
     Refused,
-    /// They refused it, and it was let through (`auth.mode`).
+    /// They refused it, or something else that was asked with it, and it was let through (`auth.mode`).
     Observed,
+    /// They allowed it, and something else refused it.
+    Stopped,
+}
+
+/// What was decided, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Came {
+    pub was: Was,
+    /// Of writes that began.
+    pub outcome: Option<Outcome>,
 }
 
 impl Was {
@@ -65,6 +77,7 @@ impl Was {
             Self::Allowed => "allowed",
             Self::Refused => "refused",
             Self::Observed => "observed",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -170,7 +183,7 @@ impl Said {
     }
 
     /// Who asked for what, and what was decided.
-    pub(super) fn sort(self) -> Result<(Who, Vec<String>, Was), Undecided> {
+    pub(super) fn sort(self) -> Result<(Who, Vec<String>, Came), Undecided> {
         match self.kind {
             Kind::System if self.operation.as_deref() == Some(LOST) => return Err(Undecided::Lost),
             Kind::System | Kind::Head => return Err(Undecided::Own),
@@ -192,7 +205,7 @@ impl Said {
             Some(Decision::Deny) if by_policies(&first) || by_policies(&first.replacen("::", ":", 1)) => {
                 Was::Refused
             }
-            Some(Decision::Deny) => return Err(Undecided::Elsewhere),
+            Some(Decision::Deny) => Was::Stopped,
             Some(Decision::Allow) if asked::is_observed(reason) => Was::Observed,
             Some(Decision::Allow) => Was::Allowed,
             None => return Err(Undecided::Unreadable),
@@ -200,7 +213,8 @@ impl Said {
         let mut demands = Vec::with_capacity(1 + self.demands.len());
         demands.push(first);
         demands.extend(self.demands);
-        Ok((Who { principal, roles: self.roles, access: self.access }, demands, was))
+        let who = Who { principal, roles: self.roles, access: self.access };
+        Ok((who, demands, Came { was, outcome: self.outcome }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Replays of made-up lines: what differs is listed, in groups, and what cannot be decided is counted.
 
+mod reports;
+
 use std::fs;
 
 use serde_json::json;
@@ -43,7 +45,8 @@ fn line(changes: &serde_json::Value) -> String {
     line.to_string()
 }
 
-fn replayed(rows: &str, since: Option<&str>, lines: &[String]) -> Replayed {
+/// A record of these lines.
+fn record(lines: &[String]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("a")).unwrap();
     let none = "0".repeat(64);
@@ -53,6 +56,11 @@ fn replayed(rows: &str, since: Option<&str>, lines: &[String]) -> Replayed {
     };
     let text: String = lines.iter().enumerate().map(chained).collect();
     fs::write(root.path().join("a/current.jsonl"), text).unwrap();
+    root
+}
+
+fn replayed(rows: &str, since: Option<&str>, lines: &[String]) -> Replayed {
+    let root = record(lines);
     replay(root.path(), since.map(|time| time.parse().unwrap()), policies(rows), true).unwrap()
 }
 

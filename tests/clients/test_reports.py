@@ -1,4 +1,4 @@
-"""`sekisho audit report changes`, by a real record."""
+"""`sekisho audit report`: who could and who did, what was changed, and which rows nobody needs; by a real record."""
 
 from __future__ import annotations
 
@@ -31,6 +31,38 @@ def report(here: Kept, *arguments: str) -> dict:
     done = run_command("audit", "report", *arguments, *config, "--output", "json", cwd=here.sekisho.folder)
     assert done.returncode == 0, done
     return json.loads(done.stdout)
+
+
+def test_access(here: Kept) -> None:
+    """Roles that may, whoever has them, and people who did or were refused."""
+    said = report(here, "access", "--model", here.model)
+    could = {each["who"]: each for each in said["could"]}
+    assert set(could["role:product_manager"]["allowed"]) == {"metadata_read", "model_read", "stage_approve"}
+    engineer = could["role:ml_engineer"]
+    assert {"model_write", "stage_transition"} <= set(engineer["allowed"]) and not engineer["needs_no_claim"]
+    assert {"object": "stage/Production", "permission": "stage_transition", "allowed": False} in engineer["below"]
+    assert could["role:auditor"]["needs_no_claim"] and could["role:auditor"]["allowed"] == ["metadata_read"]
+    did = {(each["principal"], each["operation"], each["was"], each["outcome"]): each["count"] for each in said["did"]}
+    assert did[ANN, "metadata_write", "allowed", "applied"] == 2
+    assert did["eve@example.com", "metadata_write", "refused", None] == 1
+    assert report(here, "access", "--model", here.model[:-1])["did"] == []
+    assert said["gaps"] == {"first": said["gaps"]["first"], "removed": 0, "untold": {}, "reads_recorded": True}
+    config = ("--config", str(here.sekisho.config))
+    done = run_command("audit", "report", "access", "--model", here.model, *config, cwd=here.sekisho.folder)
+    assert "not stage_transition on stage/Production" in done.stdout and "eve@example.com [auditor] metadata_write: refused" in done.stdout
+    for name in ("a/b", "a:b", ""):
+        done = run_command("audit", "report", "access", "--model", name, *config, cwd=here.sekisho.folder)
+        assert done.returncode == 2 and "is no name that a model can have" in done.stderr, done
+
+
+def test_unused_rights(here: Kept) -> None:
+    """The row that let the tags in is needed; that of a role which nobody had is not."""
+    said = report(here, "unused-rights")
+    (intent, *_) = here.lines("intent")
+    unused = {each["row"]: each["says"] for each in said["unused"]}
+    assert intent["rows"] and not set(intent["rows"]) & set(unused)
+    assert any("role:product_manager" in says for says in unused.values())
+    assert said["allowed"] >= 3 and 0 < len(unused) < said["rows"]
 
 
 def test_changes(here: Kept) -> None:

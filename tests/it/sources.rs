@@ -139,6 +139,19 @@ async fn files_of_a_hidden_model_are_not_registered_under_another_name() {
 }
 
 #[tokio::test]
+async fn the_record_tells_what_the_answer_does_not() {
+    let proxy = Proxy::start().await;
+    proxy.stub.answers(mlflow);
+    let body = r#"{"name":"iris","source":"models:/victim/1"}"#;
+    let said = proxy.send(Ask::post(PATH, body).by(&ada())).await;
+    assert_eq!(said.message(), "`source` names files that this principal may not read");
+    let line = proxy.line().await;
+    assert_eq!((line.text("operation"), line.text("object")), ("model_read".into(), "model:victim".into()));
+    let reason = line.text("reason");
+    assert!(reason.starts_with("ada@company.com may not model_read model:victim: "), "{reason}");
+}
+
+#[tokio::test]
 async fn files_of_an_experiment_that_one_may_not_read_are_not_registered() {
     let proxy = Proxy::with_rows("p, user:ada@company.com, experiment:1, tracking_read, deny").await;
     proxy.stub.answers(mlflow);

@@ -1,24 +1,33 @@
-//! `sekisho audit report changes`
+//! `sekisho audit report access | changes | unused-rights`
 
-use std::io::Write as _;
+mod access;
+mod changes;
+mod unused;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::super::plain::plain;
 use super::super::span::{Moment, moment};
-use super::super::{ConfigFile, Failure, Output, print};
-use super::asked::{chains, tell};
+use super::super::{ConfigFile, Failure, Output};
 use super::folder_of;
+use crate::audit::Reads;
 use crate::clock::Clock;
-use crate::record::line::{Entry, Kind, Line, Outcome};
-use crate::review::{Event, Filter, Search, Settings};
+use crate::replay::{Gaps, Seen};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Report {
+    /// Who could do something with a model, by the rows that are configured, and who did or was refused, by the record.
+    Access {
+        #[command(flatten)]
+        of: Of,
+        /// The model's name. What it was called before is another one.
+        #[arg(long, value_name = "NAME")]
+        model: String,
+    },
     /// What was changed of models and versions: stages, aliases, tags, descriptions and names, before and after.
     Changes {
         #[command(flatten)]
@@ -26,6 +35,12 @@ pub(in crate::cli) enum Report {
         /// Of this model alone.
         #[arg(long, value_name = "NAME")]
         model: Option<String>,
+    },
+    /// Rows of the configured policies that allow something or give a role, and allowed nothing of what was asked for: in
+    /// 90 days, if `--since` says nothing else.
+    UnusedRights {
+        #[command(flatten)]
+        of: Of,
     },
 }
 
@@ -58,98 +73,47 @@ impl Of {
 
 pub(super) fn run(report: Report) -> Result<ExitCode, Failure> {
     match report {
-        Report::Changes { of, model } => changes(&of, model),
+        Report::Access { of, model } => access::access(&of, &model),
+        Report::Changes { of, model } => changes::changes(&of, model),
+        Report::UnusedRights { of } => unused::unused(&of),
     }
 }
 
-fn changes(of: &Of, model: Option<String>) -> Result<ExitCode, Failure> {
-    let folder = of.folder()?;
-    let filter =
-        Filter { model, kinds: vec![Kind::Outcome, Kind::System], since: of.since(), ..Filter::default() };
-    let settings = Settings { reverse: false, indexes: true };
-    let (mut text, mut listed, mut whole) = (String::new(), Vec::new(), true);
-    let chains = chains(&folder)?;
-    if chains.is_empty() {
-        return Err(Failure {
-            code: 1,
-            sentences: vec![format!("{}: there is no record", folder.display())],
-        });
-    }
-    let mut unknown: u64 = 0;
-    for event in Search::begin(&chains, filter, settings) {
-        let hit = match event {
-            Event::Hit(hit) => hit,
-            Event::Note(note) => {
-                whole &= !note.leaves_out();
-                tell(&note);
-                continue;
-            }
-        };
-        let Ok(Line { entry, .. }) = serde_json::from_slice(&hit.line) else {
-            whole = false;
-            continue;
-        };
-        unknown += u64::from(entry.outcome == Some(Outcome::Unknown));
-        let done = entry.outcome == Some(Outcome::Applied) || entry.kind == Kind::System;
-        if entry.after.is_empty() || !done {
-            continue;
-        }
-        match of.output {
-            Output::Text => text.push_str(&change(&entry)),
-            Output::Json => listed.push(json!({
-                "time": entry.time, "principal": entry.principal, "object": entry.object, "before": entry.before,
-                "after": entry.after, "approvals": entry.approvals, "evidence": entry.evidence, "id": entry.id,
-            })),
-        }
-    }
-    match of.output {
-        Output::Text => print(&text)?,
-        Output::Json => print(&format!("{}\n", Value::from(listed)))?,
-    }
-    if unknown > 0 {
-        let told =
-            format!("sekisho: {unknown} writes of which nobody knows whether they were done are left out");
-        let _ = std::io::stderr().write_all((told + "\n").as_bytes());
-    }
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-/// One line for each thing that was changed.
-fn change(entry: &Entry) -> String {
+/// What a report cannot know, for people.
+fn untold(gaps: &Gaps, since: Option<Timestamp>, reads: Reads) -> String {
     let mut text = String::new();
-    for (name, after) in leaves(&entry.after) {
-        let before = leaves(&entry.before).into_iter().find(|(before, _)| *before == name);
-        let before = before.map_or(Value::Null, |(_, value)| value);
-        let given = if entry.approvals.is_empty() {
-            String::new()
-        } else {
-            let numbers: Vec<String> = entry.approvals.iter().map(ToString::to_string).collect();
-            format!(" (approvals {})", numbers.join(", "))
-        };
-        text.push_str(&format!(
-            "{} {} {}: {} {} -> {}{given}\n",
-            plain(&entry.time),
-            plain(entry.principal.as_deref().unwrap_or("sekisho")),
-            plain(entry.object.as_deref().unwrap_or_default()),
-            plain(&name),
-            plain(&before.to_string()),
-            plain(&after.to_string()),
-        ));
+    match gaps.first {
+        None => text.push_str("the record has no line of that time\n"),
+        Some(first) if since.is_none_or(|since| since < first) => {
+            text.push_str(&format!("the record that is there begins at {first}\n"));
+        }
+        Some(_) => {}
+    }
+    if gaps.removed > 0 {
+        text.push_str(&format!("lines that were removed for their age: {}\n", gaps.removed));
+    }
+    if reads == Reads::Off {
+        text.push_str("allowed reads are not recorded: audit.reads is \"off\"\n");
+    }
+    for (why, times) in &gaps.untold {
+        text.push_str(&format!("not known of {times}: {why}\n"));
     }
     text
 }
 
-/// `tags.k` and `aliases.a`, and what is not below anything.
-fn leaves(told: &Map<String, Value>) -> Vec<(String, Value)> {
-    let mut found = Vec::new();
-    for (name, value) in told {
-        let fields = value.as_object().filter(|_| ["tags", "aliases"].contains(&name.as_str()));
-        match fields {
-            Some(fields) => {
-                found.extend(fields.iter().map(|(key, value)| (format!("{name}.{key}"), value.clone())));
-            }
-            None => found.push((name.clone(), value.clone())),
-        }
+/// The same for programs.
+fn untold_in_json(gaps: &Gaps, reads: Reads) -> Value {
+    let untold: serde_json::Map<String, Value> =
+        gaps.untold.iter().map(|(why, times)| (why.as_str().to_owned(), json!(times))).collect();
+    json!({
+        "first": gaps.first.map(|first| first.to_string()), "removed": gaps.removed, "untold": untold,
+        "reads_recorded": reads != Reads::Off,
+    })
+}
+
+fn times(seen: &Seen) -> String {
+    match seen.times {
+        1 => format!("once, {}", seen.first),
+        times => format!("{times} times, {} to {}", seen.first, seen.last),
     }
-    found
 }
