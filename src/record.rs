@@ -9,6 +9,7 @@ pub mod folder;
 pub mod frames;
 mod handle;
 pub mod key;
+pub mod layout;
 pub mod ledger;
 pub mod line;
 mod opening;

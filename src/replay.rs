@@ -150,6 +150,9 @@ impl Groups {
                 Event::Note(Note::Removed { last, .. }) => {
                     groups.removed = groups.removed.saturating_add(last);
                 }
+                Event::Note(Note::Missing { first, last, .. }) => {
+                    count(&mut groups.undecided, Undecided::Missing, (last - first).saturating_add(1));
+                }
                 // It was torn and told of, or is being written.
                 Event::Note(Note::Torn { .. } | Note::Unfinished { .. }) => {}
                 Event::Note(Note::NoLine { .. }) => {

@@ -173,6 +173,12 @@ pub fn segments(path: &Path) -> io::Result<Vec<Segment>> {
     Ok(found)
 }
 
+/// The file of a chain that is being written.
+#[must_use]
+pub fn current(path: &Path) -> Segment {
+    Segment { path: path.join(CURRENT), first: 0, last: 0, form: Form::Current }
+}
+
 /// The name of a closed file.
 #[must_use]
 pub fn closed(first: u64, last: u64) -> String {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
-use std::path::Path;
 
 use super::folder::{Form, Segment};
 
@@ -32,15 +31,14 @@ impl Lines {
     /// # Errors
     /// The system's, or it is not compressed as its name says.
     pub fn open(segment: &Segment) -> io::Result<Self> {
-        Self::of(&segment.path, segment.form == Form::Compressed)
+        Self::of(File::open(&segment.path)?, segment.form == Form::Compressed)
     }
 
-    /// Opens a file of lines that is compressed or not.
+    /// The lines of an open file that is compressed or not.
     ///
     /// # Errors
     /// The system's, or it is not compressed.
-    pub fn of(path: &Path, compressed: bool) -> io::Result<Self> {
-        let file = File::open(path)?;
+    pub fn of(file: File, compressed: bool) -> io::Result<Self> {
         let reader: Box<dyn BufRead + Send> = if compressed {
             Box::new(BufReader::with_capacity(1 << 18, zstd::Decoder::new(file)?))
         } else {

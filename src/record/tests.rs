@@ -1,5 +1,6 @@
 //! The record: what is written is proved, and whatever is done to it is found, at its place.
 
+mod closing;
 mod disk;
 mod opening;
 mod rekeying;

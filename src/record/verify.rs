@@ -1,8 +1,8 @@
 //! Proving a record: that no line was changed, taken out, put in or moved, by the files and a public key alone.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use super::chain::{Broken, Hash, Tip};
 use super::fault::{Fault, Named, Proof, Wrong};
 use super::folder::{self, Form, HEAD, PUBLIC_KEY, Segment};
 use super::key::{PublicKey, statement};
+use super::layout::lay_out;
 use super::line::{Entry, Kind, Line};
 use super::read::{Lines, Piece};
 use super::retain::Stub;
@@ -34,36 +35,11 @@ pub struct Question {
     pub expected: Vec<Hash>,
 }
 
-/// So often a record is looked at anew whose files are closed, compressed or removed meanwhile.
-const LOOKS: usize = 8;
-
 /// Proves a whole record, or one chain if the folder is one. It may be written meanwhile.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(root: &Path, question: &Question) -> Result<Proof, Fault> {
-    let mut before = files(root);
-    for _ in 1..LOOKS {
-        let proved = prove(root, question);
-        let now = files(root);
-        // A file that got another name while names were read may have been missed.
-        if proved.is_ok() || now == before {
-            return proved;
-        }
-        before = now;
-    }
-    prove(root, question)
-}
-
-/// The names of a record's files.
-fn files(root: &Path) -> BTreeSet<PathBuf> {
-    let chains = folder::chains(root).unwrap_or_default().into_iter();
-    let segments =
-        chains.chain([root.to_owned()]).flat_map(|chain| folder::segments(&chain).unwrap_or_default());
-    segments.map(|segment| segment.path).collect()
-}
-
-fn prove(root: &Path, question: &Question) -> Result<Proof, Fault> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |what: Wrong| Fault { path, line: None, what }
@@ -117,28 +93,29 @@ fn holds(names: &BTreeMap<String, PathBuf>, by: &str, claim: &Claim, whole: bool
     let Some(path) = names.get(&claim.of) else {
         return if whole { Err(missing()) } else { Ok(()) };
     };
-    for segment in folder::segments(path)? {
-        if segment.form != Form::Current && !(segment.first..=segment.last).contains(&claim.seq) {
-            continue;
-        }
-        if segment.form == Form::Stub {
-            return Ok(());
-        }
-        let mut lines = Lines::open(&segment)?;
-        let mut line = Vec::new();
-        let mut walk: Option<Walk> = None;
-        while lines.next(&mut line)? == Piece::Whole {
-            let walk = match &mut walk {
-                Some(walk) => walk,
-                None => match super::chain::start_of(&line) {
-                    Some(start) => walk.insert(Walk::from(start)),
-                    None => break,
-                },
-            };
-            let _ = walk.step(&line);
-            if walk.tip().seq == claim.seq {
-                return if walk.tip().hash == claim.hash { Ok(()) } else { Err(missing()) };
-            }
+    let layout = lay_out(path)?;
+    let closed = layout.closed.iter().find(|segment| (segment.first..=segment.last).contains(&claim.seq));
+    let (segment, file) = match (closed, layout.current) {
+        (Some(segment), _) => segment.open()?,
+        (None, Some(current)) => (folder::current(path), current),
+        (None, None) => return Err(missing()),
+    };
+    if segment.form == Form::Stub {
+        return Ok(());
+    }
+    let mut lines = Lines::of(file, segment.form == Form::Compressed)?;
+    let (mut line, mut walk) = (Vec::new(), None::<Walk>);
+    while lines.next(&mut line)? == Piece::Whole {
+        let walk = match &mut walk {
+            Some(walk) => walk,
+            None => match super::chain::start_of(&line) {
+                Some(start) => walk.insert(Walk::from(start)),
+                None => break,
+            },
+        };
+        let _ = walk.step(&line);
+        if walk.tip().seq == claim.seq {
+            return if walk.tip().hash == claim.hash { Ok(()) } else { Err(missing()) };
         }
     }
     Err(missing())
@@ -185,14 +162,19 @@ impl<'q> Reading<'q> {
         let folder = self.path;
         let fault = |what: Wrong| Fault { path: folder.to_owned(), line: None, what };
         self.read_copy();
-        let segments = folder::segments(folder).map_err(|error| fault(error.into()))?;
+        let layout = lay_out(folder).map_err(|error| fault(error.into()))?;
         let mut tip = Tip::EMPTY;
-        for (place, segment) in segments.iter().enumerate() {
-            let last = place + 1 == segments.len();
+        for segment in &layout.closed {
+            let (segment, file) = segment.open().map_err(|error| in_file(segment, None, error.into()))?;
             tip = match segment.form {
-                Form::Stub => self.stub(segment, tip, proof).map_err(|what| in_file(segment, None, what))?,
-                Form::Compressed | Form::Plain | Form::Current => self.file(segment, tip, last, proof)?,
+                Form::Stub => {
+                    self.stub(&segment, tip, proof).map_err(|what| in_file(&segment, None, what))?
+                }
+                Form::Compressed | Form::Plain | Form::Current => self.file(&segment, file, tip, proof)?,
             };
+        }
+        if let Some(file) = layout.current {
+            tip = self.file(&folder::current(folder), file, tip, proof)?;
         }
         if !self.proved && tip.seq > 0 {
             let name = self.keys.first().map(PublicKey::name).unwrap_or_default();
@@ -250,20 +232,21 @@ impl<'q> Reading<'q> {
         Err(Wrong::OtherChain(chain.to_owned(), self.name.clone()))
     }
 
-    fn file(&mut self, segment: &Segment, tip: Tip, last: bool, proof: &mut Proof) -> Result<Tip, Fault> {
+    fn file(&mut self, segment: &Segment, file: File, tip: Tip, proof: &mut Proof) -> Result<Tip, Fault> {
         let at = |line: u64, what: Wrong| in_file(segment, Some(line), what);
         if segment.form != Form::Current && segment.first != tip.seq + 1 {
             let gap = Wrong::Gap(tip.seq + 1, segment.first.saturating_sub(1));
             return Err(in_file(segment, None, gap));
         }
-        let mut lines = Lines::open(segment).map_err(|error| in_file(segment, None, error.into()))?;
+        let lines = Lines::of(file, segment.form == Form::Compressed);
+        let mut lines = lines.map_err(|error| in_file(segment, None, error.into()))?;
         let (mut line, mut walk) = (Vec::new(), Walk::from(tip));
         loop {
             let piece = lines.next(&mut line).map_err(|error| at(lines.number() + 1, error.into()))?;
             let number = lines.number();
             match piece {
                 Piece::End => break,
-                Piece::Cut if last && segment.form == Form::Current => {
+                Piece::Cut if segment.form == Form::Current => {
                     proof.notes.push(format!(
                         "{}: its last line is torn ({} bytes)",
                         segment.path.display(),

@@ -89,6 +89,8 @@ pub enum Undecided {
     Own,
     /// Lines that could not be written: reads, refusals and what became of writes.
     Lost,
+    /// Lines of which there is no file.
+    Missing,
     /// Of a write that is about to be done, whose outcome is decided.
     Intent,
     /// Nobody was known.
@@ -118,6 +120,7 @@ impl fmt::Display for Undecided {
         f.write_str(match self {
             Self::Own => "lines of sekisho itself",
             Self::Lost => "lines that could not be written",
+            Self::Missing => "lines of which there is no file",
             Self::Intent => "lines of writes that have another one with their outcome",
             Self::Nobody => "nobody was known",
             Self::Unasked => "refused before the policies were asked",
@@ -140,6 +143,7 @@ impl Undecided {
         match self {
             Self::Own => "own",
             Self::Lost => "lost",
+            Self::Missing => "missing",
             Self::Intent => "intent",
             Self::Nobody => "nobody",
             Self::Unasked => "unasked",
@@ -165,6 +169,7 @@ impl Undecided {
             | Self::Elsewhere
             | Self::NothingDemanded => true,
             Self::Lost
+            | Self::Missing
             | Self::LeftOut
             | Self::Cut
             | Self::Digest

@@ -12,12 +12,10 @@ use super::search::{Event, Hit, Settings};
 use super::sieve::{Sieve, Sifted};
 use super::spread::{spread, threads};
 use super::{index, name};
-use crate::record::chain::start_of;
 use crate::record::folder::{self, Form, Segment};
+use crate::record::layout::{Layout, lay_out};
 use crate::record::walk::Torn;
 
-/// So many times the folder is looked at anew, if its current file is closed meanwhile.
-const LOOKS: usize = 8;
 /// So many parts for each thread are read ahead at most.
 const AHEAD: usize = 16;
 
@@ -88,13 +86,24 @@ impl Reading {
             at_once: (threads() / others.saturating_add(1)).max(1),
         };
         match lay_out(path) {
-            Ok(files) => reading.files = files,
+            Ok(layout) => reading.take(layout),
             Err(error) => reading.unreadable(path, error),
         }
         if !settings.reverse {
             reading.files.reverse();
         }
         reading
+    }
+
+    fn take(&mut self, layout: Layout) {
+        let removed = layout.closed.iter().filter(|segment| segment.form == Form::Stub);
+        self.files.extend(removed.map(|segment| segment.last).max().map(Next::Removed));
+        let there = layout.closed.into_iter().filter(|segment| segment.form != Form::Stub);
+        self.files.extend(there.map(Next::Closed));
+        self.files.extend(layout.current.map(Next::Current));
+        for (first, last) in layout.gaps {
+            self.note(Note::Missing { chain: self.name.to_string(), first, last });
+        }
     }
 
     /// Leaves out its lines from this number on, and does not read files that have no others.
@@ -135,14 +144,15 @@ impl Reading {
     }
 
     fn open_closed(&mut self, segment: &Segment) {
-        let mut opened = Leaf::open(segment);
-        // It may have been compressed meanwhile.
-        if opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            let path = segment.path.with_extension("jsonl.zst");
-            opened = Leaf::open(&Segment { path, form: Form::Compressed, ..segment.clone() });
-        }
+        let opened = segment.open().and_then(|(segment, file)| match segment.form {
+            Form::Stub => Ok(None),
+            form @ (Form::Compressed | Form::Plain | Form::Current) => {
+                Leaf::of(segment.path, file, form == Form::Compressed).map(Some)
+            }
+        });
         match opened {
-            Ok(leaf) => self.begin_file(leaf, false),
+            Ok(Some(leaf)) => self.begin_file(leaf, false),
+            Ok(None) => self.note(Note::Removed { chain: self.name.to_string(), last: segment.last }),
             Err(error) => self.unreadable(&segment.path, error),
         }
     }
@@ -247,38 +257,4 @@ fn look(leaf: &Leaf, part: usize, reading: &Reading) -> io::Result<Seen> {
         }
     }
     Ok(Seen { hits, odd })
-}
-
-/// The files of a chain in their order, as they are at one moment: none twice and none left out, although the current one
-/// may be closed meanwhile.
-fn lay_out(path: &Path) -> io::Result<Vec<Next>> {
-    let mut found = Vec::new();
-    for _ in 0..LOOKS {
-        let current = match File::open(path.join(folder::CURRENT)) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let segments = folder::segments(path)?;
-        let closed = segments.iter().filter(|segment| segment.form != Form::Current);
-        let last = closed.clone().map(|segment| segment.last).max().unwrap_or_default();
-        let removed = closed.clone().filter(|segment| segment.form == Form::Stub);
-        let removed = removed.map(|segment| segment.last).max();
-        let begins = current.as_ref().and_then(first_number);
-        found = removed.map(Next::Removed).into_iter().collect();
-        let there = closed.filter(|segment| segment.form != Form::Stub);
-        found.extend(there.cloned().map(Next::Closed));
-        let closed_meanwhile = begins.is_some_and(|first| first <= last);
-        found.extend(current.map(Next::Current));
-        if !closed_meanwhile {
-            break;
-        }
-    }
-    Ok(found)
-}
-
-/// The number of a file's first line.
-fn first_number(file: &File) -> Option<u64> {
-    let leaf = Leaf::of(PathBuf::new(), file.try_clone().ok()?, false).ok()?;
-    Some(start_of(&leaf.first_line(0).ok()??)?.seq + 1)
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-use crate::record::folder::{Form, Segment};
 use crate::record::frames::{Frame, frames, unpack};
 use crate::record::read::LONGEST;
 
@@ -31,11 +30,6 @@ enum Parts {
 }
 
 impl Leaf {
-    pub(super) fn open(segment: &Segment) -> io::Result<Self> {
-        let file = File::open(&segment.path)?;
-        Self::of(segment.path.clone(), file, segment.form == Form::Compressed)
-    }
-
     pub(super) fn of(path: PathBuf, file: File, compressed: bool) -> io::Result<Self> {
         let parts =
             if compressed { Parts::Frames(frames(&file)?) } else { Parts::Ranges(file.metadata()?.len()) };

@@ -14,6 +14,16 @@ pub enum Note {
         /// The last of them.
         last: u64,
     },
+    /// There is no file of some lines, and no stub either.
+    #[error("{chain}: the lines {first} to {last} are not there")]
+    Missing {
+        /// Of which chain.
+        chain: String,
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
     /// A process ended in the middle of a line, and the next one said so.
     #[error("{}:{line}: a line was torn when sekisho ended, as the next one says", .path.display())]
     Torn {
@@ -53,7 +63,7 @@ impl Note {
     #[must_use]
     pub fn leaves_out(&self) -> bool {
         match self {
-            Self::Unreadable { .. } | Self::NoLine { .. } => true,
+            Self::Unreadable { .. } | Self::NoLine { .. } | Self::Missing { .. } => true,
             Self::Removed { .. } | Self::Torn { .. } | Self::Unfinished { .. } => false,
         }
     }
