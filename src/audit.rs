@@ -177,14 +177,16 @@ impl Trail {
     pub fn note_permit(&mut self, permit: &Permit, access: Access) {
         self.note_demands(permit.demands());
         self.later = permit.later();
-        let reason = permit.observed().map(|denied| format!("{}{denied}", asked::OBSERVED));
         self.note(|entry| {
             entry.decision = Some(Decision::Allow);
             entry.kind = match access {
                 Access::Read => Kind::Read,
                 Access::Write => Kind::Outcome,
             };
-            entry.reason = reason;
+            entry.reason = None;
+            if let Some(denied) = permit.observed() {
+                asked::observe(entry, denied);
+            }
             entry.policy = Some(permit.policy().to_string());
             entry.rows = permit.rows().iter().map(ToString::to_string).collect();
         });
@@ -307,6 +309,10 @@ impl Trail {
         let Some(mut entry) = self.entry.take() else { return };
         entry.micros = Some(self.clock.micros_since(self.start));
         asked::add(&mut entry, &self.later.demands());
+        let observed = self.later.observed().filter(|_| entry.decision == Some(Decision::Allow));
+        if let Some(denied) = observed {
+            asked::observe(&mut entry, &denied);
+        }
         if let Some(reason) = entry.reason.as_mut().filter(|reason| reason.len() > REASON) {
             *reason = reason.chars().take(REASON).collect();
         }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::authz::PolicySet;
+use crate::record::line::Kind;
 use crate::review::{self, Event, Filter, Note, Search, Settings};
 
 pub use did::{Deed, Done, did};
@@ -87,8 +88,10 @@ impl Seen {
 #[derive(Debug, Default)]
 struct Groups {
     lines: u64,
-    /// The time of the first of them.
+    /// The time of the first line that there is, also before what is asked for.
     first: Option<Timestamp>,
+    /// Allowed reads among them.
+    reads: u64,
     removed: u64,
     undecided: BTreeMap<Undecided, u64>,
     asked: HashMap<Who, HashMap<Vec<String>, BTreeMap<Came, Seen>>>,
@@ -101,15 +104,17 @@ pub struct Gaps {
     pub untold: BTreeMap<Undecided, u64>,
     /// Lines that are not there any more, by stubs.
     pub removed: u64,
-    /// The time of the first line that was looked at.
+    /// The time of the first line of the record, also before what is asked for.
     pub first: Option<Timestamp>,
+    /// How many allowed reads were recorded in the time that is asked for.
+    pub reads: u64,
 }
 
 impl Gaps {
     fn of(groups: &Groups) -> Self {
         let untold = groups.undecided.iter().filter(|(why, _)| !why.is_no_decision());
         let untold = untold.map(|(why, count)| (*why, *count)).collect();
-        Self { untold, removed: groups.removed, first: groups.first }
+        Self { untold, removed: groups.removed, first: groups.first, reads: groups.reads }
     }
 }
 
@@ -141,6 +146,11 @@ impl Groups {
         if chains.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no record"));
         }
+        let settings = Settings { reverse: false, indexes: false };
+        groups.first = Search::begin(&chains, Filter::default(), settings).find_map(|event| match event {
+            Event::Hit(hit) => Some(hit.time),
+            Event::Note(_) => None,
+        });
         let filter = Filter { since, ..Filter::default() };
         // Without a time every line is read: an index would not help.
         let settings = Settings { reverse: false, indexes: since.is_some() };
@@ -172,7 +182,9 @@ impl Groups {
             return count(&mut self.undecided, Undecided::Unreadable, 1);
         };
         let (time, times) = (said.time, said.times());
-        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        if matches!(said.kind, Kind::Read | Kind::Reads) {
+            self.reads = self.reads.saturating_add(times);
+        }
         match said.sort() {
             Err(why) => count(&mut self.undecided, why, times),
             Ok((who, asked, came)) => {
@@ -184,7 +196,7 @@ impl Groups {
     }
 
     fn decide(self, judge: &Judge) -> Replayed {
-        let Self { lines, removed, undecided, asked, first: _ } = self;
+        let Self { lines, removed, undecided, asked, first: _, reads: _ } = self;
         let mut replayed = Replayed { lines, removed, undecided, ..Replayed::default() };
         let mut found: HashMap<Difference, Seen> = HashMap::new();
         for (who, asked) in asked {

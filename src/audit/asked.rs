@@ -1,5 +1,7 @@
 //! What was asked, as lines tell it, within bounds, and so that it can be decided again.
 
+use std::fmt;
+
 use crate::authz;
 use crate::operation::{Demand, Object};
 use crate::principal::ModelAccess;
@@ -19,7 +21,7 @@ const LONGEST_NAMES: usize = 16 * 1_024;
 /// How the digest of a token's models begins. No model has a `:` in its name.
 const DIGEST: &str = "sha256:";
 /// How the reason of what only observing let through begins.
-pub(super) const OBSERVED: &str = "observed, would be refused: ";
+const OBSERVED: &str = "observed, would be refused: ";
 
 /// An object that is no longer than this is told whole.
 const LONGEST_OBJECT: usize = 1_024;
@@ -67,6 +69,16 @@ pub(super) fn add(entry: &mut Entry, later: &[Demand]) {
     entry.demands = bounded(told.into_iter());
 }
 
+/// Tells that only observing let it through, before whatever else its reason says, unless that is told already.
+pub(super) fn observe(entry: &mut Entry, denied: impl fmt::Display) {
+    let reason = entry.reason.take();
+    entry.reason = Some(match reason {
+        Some(reason) if is_observed(&reason) => reason,
+        Some(reason) => format!("{OBSERVED}{denied}; {reason}"),
+        None => format!("{OBSERVED}{denied}"),
+    });
+}
+
 /// Whether a line's demands are not all that there were.
 #[must_use]
 pub fn is_cut(demands: &[String]) -> bool {
@@ -82,6 +94,12 @@ pub(super) fn access(models: &ModelAccess) -> Vec<String> {
     }
     let written = serde_json::to_vec(&entries().collect::<Vec<_>>()).unwrap_or_default();
     vec![format!("{DIGEST}{}", Hash::of(&written))]
+}
+
+/// Whether an object is too long to be told whole.
+#[must_use]
+pub fn is_told_by_digest(object: &str) -> bool {
+    object.starts_with(DIGEST)
 }
 
 /// Whether a token's models are told by their digest alone.
@@ -122,6 +140,22 @@ mod tests {
         }
         let again = bounded(["first".to_owned()].into_iter().chain(demands(500)));
         assert!(again.len() == 21 && is_cut(&again), "what was cut stays cut");
+    }
+
+    #[test]
+    fn what_was_observed_is_told_before_what_failed() {
+        let sentences = |reason: Option<&str>| {
+            let mut entry = Entry::new("1", jiff::Timestamp::UNIX_EPOCH, crate::record::line::Kind::Read);
+            entry.reason = reason.map(str::to_owned);
+            observe(&mut entry, "x may not");
+            entry.reason.unwrap_or_default()
+        };
+        let first = "observed, would be refused: x may not";
+        assert_eq!(sentences(None), first);
+        assert_eq!(sentences(Some("MLflow fell silent")), format!("{first}; MLflow fell silent"));
+        let known = "observed, would be refused: y may not";
+        assert_eq!(sentences(Some(known)), known);
+        assert!(is_observed(&sentences(Some("would be refused: a rule"))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the rows give of one model, and to whom, for reports. What tokens say of models is not known here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::authz::CLAIMLESS;
 use crate::authz::links::{Asker, SubjectId};
@@ -64,10 +64,12 @@ pub fn access(policies: &PolicySet, model: &str) -> Vec<Access> {
     found
 }
 
-/// Something below the model that a row names: as the row has it, and one such thing.
+/// Something below the model that a row names: as the row has it, of what, and one such thing.
 type Named = (String, Permission, Object);
 
-fn below(policies: &PolicySet, model: &str) -> Vec<Named> {
+/// What rows name below the model, by who holds them. Nobody else has anything special there.
+fn below(policies: &PolicySet, model: &str) -> HashMap<SubjectId, Vec<Named>> {
+    let mut below: HashMap<_, Vec<_>> = HashMap::new();
     let named = |row: &Row| -> Vec<Named> {
         let Ok(Parts::Model(pattern, Some((kind, part)))) = Parts::of(&row.object) else { return Vec::new() };
         if !glob::matches(pattern, model, Some(b'/')) {
@@ -87,15 +89,19 @@ fn below(policies: &PolicySet, model: &str) -> Vec<Named> {
             Below::Tag => vec![(format!("tag/{part}"), row.permission, Object::Tag(model.into(), one()))],
         }
     };
-    let mut seen = BTreeSet::new();
-    let named = policies.rows().iter().flat_map(named);
-    named.filter(|(text, permission, _)| seen.insert((text.clone(), *permission))).collect()
+    for row in policies.rows() {
+        let named = named(row);
+        if !named.is_empty() {
+            below.entry(row.holder).or_default().extend(named);
+        }
+    }
+    below
 }
 
 fn of(
     policies: &PolicySet,
     model: &str,
-    below: &[Named],
+    below: &HashMap<SubjectId, Vec<Named>>,
     names: &HashMap<SubjectId, String>,
     (subject, id): (String, SubjectId),
 ) -> Option<Access> {
@@ -121,6 +127,7 @@ fn of(
         needs_no_claim: CLAIMLESS.iter().any(|name| policies.links().has_role(asker, name)),
         subject,
     };
+    let mut whole_says = HashMap::new();
     for permission in OF_MODELS {
         let word = policies.says(asker, permission, &whole);
         match word {
@@ -128,12 +135,16 @@ fn of(
             Word::Denies => access.denied.push(permission),
             Word::Nothing => {}
         }
-        for (text, _, object) in below.iter().filter(|(_, of, _)| *of == permission) {
-            let here = policies.says(asker, permission, object);
-            if here != word {
-                let allowed = here == Word::Allows;
-                access.below.push(Otherwise { object: text.clone(), permission, allowed });
-            }
+        whole_says.insert(permission, word);
+    }
+    let named = policies.links().of(id).iter().filter_map(|held| below.get(held)).flatten();
+    let named: BTreeMap<(Permission, &str), &Object> =
+        named.map(|(text, permission, object)| ((*permission, text.as_str()), object)).collect();
+    for ((permission, text), object) in named {
+        let here = policies.says(asker, permission, object);
+        if whole_says.get(&permission).is_some_and(|word| *word != here) {
+            let allowed = here == Word::Allows;
+            access.below.push(Otherwise { object: text.to_owned(), permission, allowed });
         }
     }
     let says_nothing = access.allowed.is_empty() && access.denied.is_empty() && access.below.is_empty();

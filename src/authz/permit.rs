@@ -14,13 +14,25 @@ use crate::rules::Rules;
 
 /// What was demanded and allowed while a request was performed; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Later(Arc<Mutex<Vec<Demand>>>);
+pub struct Later(Arc<Mutex<Found>>);
+
+#[derive(Debug, Default)]
+struct Found {
+    demands: Vec<Demand>,
+    observed: Option<Denied>,
+}
 
 impl Later {
     /// All of it, in its order.
     #[must_use]
     pub fn demands(&self) -> Vec<Demand> {
-        self.0.lock().clone()
+        self.0.lock().demands.clone()
+    }
+
+    /// The first of it that would have been refused, were the mode not [`Mode::Observe`].
+    #[must_use]
+    pub fn observed(&self) -> Option<Denied> {
+        self.0.lock().observed.clone()
     }
 }
 
@@ -122,17 +134,31 @@ impl Permit {
     /// # Errors
     /// [`Denied`] for the first demand that is refused.
     pub fn also(&self, demands: &[Demand]) -> Result<(), Denied> {
+        let mut observed = None;
         for demand in demands {
             if let Err(reason) =
                 self.settings.judge(&self.policy, &self.principal, demand.permission, &demand.object)
-                && !self.settings.only_observes(demand.permission, &reason)
             {
+                let let_through = self.settings.only_observes(demand.permission, &reason);
                 let (principal, policy) = (self.principal.user.clone(), self.policy().clone());
-                return Err(Denied { principal, demand: Some(demand.clone()), reason, policy });
+                let denied = Denied { principal, demand: Some(demand.clone()), reason, policy };
+                if !let_through {
+                    return Err(denied);
+                }
+                observed.get_or_insert(denied);
             }
         }
-        self.later.0.lock().extend_from_slice(demands);
+        let mut later = self.later.0.lock();
+        later.demands.extend_from_slice(demands);
+        later.observed = later.observed.take().or(observed);
         Ok(())
+    }
+
+    /// Whether the principal also has `permission` on `object`, where the request rests on that: it is told of like
+    /// [`Permit::also`], and not like [`Permit::covers`].
+    #[must_use]
+    pub fn rests_on(&self, permission: Permission, object: Object) -> bool {
+        self.also(&[Demand::new(permission, object)]).is_ok()
     }
 
     /// Whether the same policy allows this to somebody else, as their token was when they were here.

@@ -84,9 +84,12 @@ impl Rights {
         if *permission == Permission::StageApprove {
             needed.extend(&self.approving);
         }
-        if object.model().is_some_and(|model| !who.models.covers(model)) {
+        let unclaimed = object.model().is_some_and(|model| !who.models.covers(model));
+        if unclaimed || *object == Object::SomeModel {
             needed.extend(&self.claimless);
         }
+        needed.sort_unstable();
+        needed.dedup();
         let mut giving: Vec<RowId> = rows.iter().map(|row| row.id).collect();
         giving.extend(self.leading_to(&subjects, &needed).map(|row| row.id));
         giving.sort_unstable();

@@ -201,6 +201,17 @@ fn observing_lets_through_what_a_role_could_be_given_and_nothing_more() {
     assert!(permit.covers(Permission::MetadataRead, &Object::Model("other".into())));
     assert!(!permit.covers(Permission::Admin, &Object::Server));
 
+    let later = permit.later();
+    assert!(
+        permit.rests_on(Permission::MetadataRead, Object::Model("x".into())) && later.observed().is_none()
+    );
+    assert!(permit.also(&[demand("model_read model:x"), demand("model_delete model:x")]).is_ok());
+    assert!(!permit.rests_on(Permission::Admin, Object::Server));
+    let told: Vec<String> = later.demands().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["metadata_read model:x", "model_read model:x", "model_delete model:x"]);
+    let observed = later.observed().unwrap().to_string();
+    assert_eq!(observed, "u may not model_read model:x: no policy row allows it", "the first of them");
+
     for closed in ["admin server", "admin model:x", "audit_read server"] {
         assert!(ask(&authorizer, who(), &[closed]).is_err(), "{closed}");
     }

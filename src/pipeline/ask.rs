@@ -7,7 +7,7 @@ use crate::facts::{FactError, Held, Holder, Whose};
 use crate::govern::Broken;
 use crate::govern::sources::{self, Files, Source};
 use crate::operation::{Demand, Object, Permission};
-use crate::ownership::{Holding, Overlap, PATIENCE, Wanted};
+use crate::ownership::{Holding, PATIENCE, Wanted};
 use crate::principal::Principal;
 use crate::reject::Rejection;
 use crate::route::Operation;
@@ -177,15 +177,20 @@ impl Gate {
 
     /// Files that no version has are their experiment's, which has been decided. Of files that versions have, one version
     /// with all of them must be readable.
-    fn may_register(&self, permit: &Permit, wanted: &Wanted) -> Result<(), Broken> {
-        let readable = |model: &str| permit.covers(Permission::ModelRead, &Object::Model(model.into()));
+    fn may_register(&self, permit: &Permit, wanted: &Wanted) -> Result<(), Rejection> {
         let registered = self.ownership.known(wanted);
-        let open = |overlap: &Overlap| overlap.zone.of_all && readable(&overlap.registration.model);
-        if registered.is_empty() || registered.iter().any(open) {
-            Ok(())
-        } else {
-            Err(Broken::SourceNotReadable)
+        if registered.is_empty() {
+            return Ok(());
         }
+        let mut refused = Rejection::from(Broken::SourceNotReadable);
+        for overlap in registered.iter().filter(|overlap| overlap.zone.of_all) {
+            let model = Object::Model((&*overlap.registration.model).into());
+            match permit.also(&[Demand::new(Permission::ModelRead, model)]) {
+                Ok(()) => return Ok(()),
+                Err(found) => refused = Rejection::HiddenSource(Box::new(found)),
+            }
+        }
+        Err(refused)
     }
 
     /// A place in a store must lie inside the artifact root of the logged model or run that the request names, or where the

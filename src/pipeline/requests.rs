@@ -134,7 +134,7 @@ impl Gate {
         let request = self.store.request(number).await?;
         let seen = |request: &Request| {
             let model = Object::Model(request.asked.id.model.as_str().into());
-            permit.covers(Permission::MetadataRead, &model)
+            permit.rests_on(Permission::MetadataRead, model)
         };
         request.filter(seen).ok_or(Rejection::NoRequest(number))
     }
@@ -227,10 +227,9 @@ impl Gate {
     ) -> Result<Request, Rejection> {
         let who = permit.principal();
         let own = folded(who.user.as_str()) == request.asked.folded;
-        let admin = permit.covers(Permission::Admin, &Object::Server);
         match state {
-            RequestState::Withdrawn if !own && !admin => return Err(Broken::NotTheirRequest.into()),
-            RequestState::Withdrawn => {}
+            RequestState::Withdrawn if own || permit.rests_on(Permission::Admin, Object::Server) => {}
+            RequestState::Withdrawn => return Err(Broken::NotTheirRequest.into()),
             RequestState::Rejected | RequestState::Open | RequestState::Done | RequestState::Void => {
                 self.may_decide(permit, &request)?;
             }

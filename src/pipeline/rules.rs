@@ -272,7 +272,7 @@ impl Gate {
         let mut original = match named {
             Some((model, version))
                 if version.bytes().all(|byte| byte.is_ascii_digit())
-                    && permit.covers(Permission::MetadataRead, &Object::Model(model.into())) =>
+                    && permit.rests_on(Permission::MetadataRead, Object::Model(model.into())) =>
             {
                 self.facts.version(&self.mlflow, model, version).await?
             }

@@ -49,6 +49,9 @@ pub fn did(root: &Path, since: Option<Timestamp>, model: &str) -> io::Result<Don
     for (who, asked) in groups.asked {
         for (demands, told) in asked {
             for (Came { was, outcome }, seen) in told {
+                if was != Was::Refused && demands.iter().any(|demand| is_list(demand)) {
+                    done.lists = done.lists.saturating_add(seen.times);
+                }
                 let counts = if was == Was::Refused { 1 } else { demands.len() };
                 for operation in done.of_it(demands.iter().take(counts), model, seen.times) {
                     let (principal, roles) = (who.principal.clone(), who.roles.clone());
@@ -70,21 +73,24 @@ impl Done {
         times: u64,
     ) -> BTreeSet<String> {
         let mut operations = BTreeSet::new();
-        let (mut list, mut untold) = (false, None);
+        let mut untold = None;
         for text in demands {
             match asked::read(text) {
                 Some(demand) if demand.object.model() == Some(model) => {
                     operations.insert(demand.permission.to_string());
                 }
-                Some(demand) => list |= demand.object == Object::SomeModel,
+                Some(_) => {}
                 None if asked::is_cut(std::slice::from_ref(text)) => untold = Some(Undecided::Cut),
                 None => untold = Some(Undecided::Unreadable),
             }
         }
-        self.lists = self.lists.saturating_add(if list { times } else { 0 });
         if let Some(why) = untold {
             count(&mut self.gaps.untold, why, times);
         }
         operations
     }
+}
+
+fn is_list(demand: &str) -> bool {
+    asked::read(demand).is_some_and(|demand| demand.object == Object::SomeModel)
 }

@@ -57,7 +57,7 @@ pub enum Was {
     Refused,
     /// They refused it, or something else that was asked with it, and it was let through (`auth.mode`).
     Observed,
-    /// They allowed it, and something else refused it.
+    /// They allowed it, and something else refused or ended it.
     Stopped,
 }
 
@@ -97,7 +97,7 @@ pub enum Undecided {
     Nobody,
     /// The policies were not asked.
     Unasked,
-    /// They allowed it, and something else refused it.
+    /// They allowed it, and something else refused or ended it.
     Elsewhere,
     /// Nothing was demanded.
     NothingDemanded,
@@ -124,7 +124,7 @@ impl fmt::Display for Undecided {
             Self::Intent => "lines of writes that have another one with their outcome",
             Self::Nobody => "nobody was known",
             Self::Unasked => "refused before the policies were asked",
-            Self::Elsewhere => "the policies allowed it, and something else refused it",
+            Self::Elsewhere => "the policies allowed it, and something else refused or ended it",
             Self::NothingDemanded => "nothing was demanded",
             Self::LeftOut => "counted reads whose object was left out",
             Self::Cut => "more was demanded than a line tells",
@@ -204,13 +204,20 @@ impl Said {
         let Some(operation) = self.operation else { return Err(Undecided::NothingDemanded) };
         let Some(object) = self.object else { return Err(Undecided::LeftOut) };
         let first = format!("{operation} {object}");
-        let by_policies = |demand: &str| reason.starts_with(&refusal_of(&principal, demand));
-        let was = match self.decision {
-            // Sentences tell an object by its own text, also where lines must not (`authz::told`).
-            Some(Decision::Deny) if by_policies(&first) || by_policies(&first.replacen("::", ":", 1)) => {
-                Was::Refused
+        let begins = |demanded: &str| reason.starts_with(&refusal_of(&principal, demanded));
+        let by_policies = || match refusal_of(&principal, &operation).strip_suffix(": ") {
+            // What is too long for a line is whole in the sentence.
+            Some(begin) if asked::is_told_by_digest(&object) => {
+                reason.strip_prefix(begin).is_some_and(|rest| rest.starts_with(' '))
             }
+            // Sentences tell an object by its own text, also where lines must not (`authz::told`).
+            Some(_) | None => begins(&first) || begins(&first.replacen("::", ":", 1)),
+        };
+        let was = match self.decision {
+            Some(Decision::Deny) if by_policies() => Was::Refused,
             Some(Decision::Deny) => Was::Stopped,
+            // A write whose caller went before it began.
+            Some(Decision::Allow) if self.kind == Kind::Refusal => Was::Stopped,
             Some(Decision::Allow) if asked::is_observed(reason) => Was::Observed,
             Some(Decision::Allow) => Was::Allowed,
             None => return Err(Undecided::Unreadable),

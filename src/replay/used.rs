@@ -1,6 +1,6 @@
 //! Which rows of policies allowed something that was asked for, and which did not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,28 +42,28 @@ pub fn used(
     let mut used = Used { gaps: Gaps::of(&groups), ..Used::default() };
     let mut good: BTreeMap<RowId, Seen> = BTreeMap::new();
     for (who, asked) in groups.asked {
-        let principal = principal(&who);
+        let principals = principals(&who);
+        let mut demanded: HashMap<Demand, Seen> = HashMap::new();
         for (demands, told) in asked {
             let let_through = told.into_iter().filter(|(Came { was, .. }, _)| *was != Was::Refused);
             let Some(seen) = let_through.map(|(_, seen)| seen).reduce(Seen::and) else { continue };
             used.allowed = used.allowed.saturating_add(seen.times);
-            let Some(principal) = &principal else {
-                count(&mut used.gaps.untold, Undecided::Unreadable, seen.times);
-                continue;
-            };
-            let mut untold = None;
-            for demand in demands.iter().map(|text| read(text, apart)) {
-                match demand {
+            let mut untold = principals.is_empty().then_some(Undecided::Unreadable);
+            for text in demands {
+                match read(&text, apart) {
                     Err(why) => untold = Some(why),
                     Ok(demand) => {
-                        for row in rights.giving(principal, &demand) {
-                            good.entry(row).and_modify(|known| *known = known.and(seen)).or_insert(seen);
-                        }
+                        demanded.entry(demand).and_modify(|known| *known = known.and(seen)).or_insert(seen);
                     }
                 }
             }
             if let Some(why) = untold {
                 count(&mut used.gaps.untold, why, seen.times);
+            }
+        }
+        for (demand, seen) in demanded {
+            for row in principals.iter().flat_map(|principal| rights.giving(principal, &demand)) {
+                good.entry(row).and_modify(|known| *known = known.and(seen)).or_insert(seen);
             }
         }
     }
@@ -83,12 +83,15 @@ fn read(text: &str, apart: bool) -> Result<Demand, Undecided> {
     }
 }
 
-/// Who asked. A token whose models are told by their digest may have opened any.
-fn principal(who: &Who) -> Option<Principal> {
-    let known = who.principal()?;
-    Some(if asked::is_digest(&who.access) {
-        Principal { models: ModelAccess::new(["*"]), ..known }
-    } else {
-        known
-    })
+/// Who asked. A token whose models are told by their digest may have opened any model, and none.
+fn principals(who: &Who) -> Vec<Principal> {
+    let Some(known) = who.principal() else { return Vec::new() };
+    if !asked::is_digest(&who.access) {
+        return vec![known];
+    }
+    let opening = |models: &[&str]| Principal {
+        models: ModelAccess::new(models.iter().copied()),
+        ..Principal::clone(&known)
+    };
+    vec![opening(&["*"]), opening(&[])]
 }

@@ -61,6 +61,7 @@ fn a_list_is_made_of_every_row_that_puts_models_into_it() {
 #[test]
 fn a_role_that_only_spares_the_claim_is_needed_for_that() {
     check("bob", &["b"], &[], "metadata_read model:y", &["2", "14", "15", "16"]);
+    check("bob", &["b"], &[], "metadata_read model:?", &["2", "14", "15", "16"]);
     check("bob", &["b"], &["y"], "metadata_read model:y", &["2", "15", "16"]);
 }
 

@@ -83,7 +83,7 @@ pub(super) fn run(report: Report) -> Result<ExitCode, Failure> {
 fn untold(gaps: &Gaps, since: Option<Timestamp>, reads: Reads) -> String {
     let mut text = String::new();
     match gaps.first {
-        None => text.push_str("the record has no line of that time\n"),
+        None => text.push_str("the record has no line\n"),
         Some(first) if since.is_none_or(|since| since < first) => {
             text.push_str(&format!("the record that is there begins at {first}\n"));
         }
@@ -93,7 +93,9 @@ fn untold(gaps: &Gaps, since: Option<Timestamp>, reads: Reads) -> String {
         text.push_str(&format!("lines that were removed for their age: {}\n", gaps.removed));
     }
     if reads == Reads::Off {
-        text.push_str("allowed reads are not recorded: audit.reads is \"off\"\n");
+        text.push_str("allowed reads are not recorded now: audit.reads is \"off\"\n");
+    } else if gaps.reads == 0 {
+        text.push_str("no allowed read of that time is recorded\n");
     }
     for (why, times) in &gaps.untold {
         text.push_str(&format!("not known of {times}: {why}\n"));
@@ -107,7 +109,7 @@ fn untold_in_json(gaps: &Gaps, reads: Reads) -> Value {
         gaps.untold.iter().map(|(why, times)| (why.as_str().to_owned(), json!(times))).collect();
     json!({
         "first": gaps.first.map(|first| first.to_string()), "removed": gaps.removed, "untold": untold,
-        "reads_recorded": reads != Reads::Off,
+        "reads": gaps.reads, "reads_are_recorded_now": reads != Reads::Off,
     })
 }
 

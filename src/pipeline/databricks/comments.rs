@@ -62,7 +62,7 @@ impl Gate {
         message: &Message,
     ) -> Result<Bytes, Rejection> {
         let comment = self.visible_comment(permit, needed(message, "id")?).await?;
-        if !is_own(&comment, permit) && !permit.covers(Permission::Admin, &Object::Server) {
+        if !is_own(&comment, permit) && !permit.rests_on(Permission::Admin, Object::Server) {
             return Err(Broken::NotTheirComment.into());
         }
         if !self.store.delete_comment(&comment.id, &comment.user).await? {
@@ -77,7 +77,7 @@ impl Gate {
         let given_out = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         let comment = if given_out { self.store.comment(id).await? } else { None };
         let seen = |comment: &Comment| {
-            permit.covers(Permission::MetadataRead, &Object::Model(comment.on.model.as_str().into()))
+            permit.rests_on(Permission::MetadataRead, Object::Model(comment.on.model.as_str().into()))
         };
         comment.filter(seen).ok_or(COMMENT)
     }

@@ -15,7 +15,7 @@ use crate::replay::{Done, did};
 
 pub(super) fn access(of: &Of, model: &str) -> Result<ExitCode, Failure> {
     if parse_object(&format!("model:{model}")).ok() != Some(Object::Model(model.into())) {
-        return Err(anyhow!("`{}` is no name that a model can have", plain(model)).into());
+        return Err(anyhow!("`{}` is no name by which lines tell of a model", plain(model)).into());
     }
     let config = of.config.read_or_stop()?;
     let policies = PolicySet::load(&config.policies_dir).map_err(|mistakes| Failure::stop_all(&mistakes))?;
