@@ -195,8 +195,8 @@ pub struct PolicyWriter(latest::Sender<Arc<PolicySet>>);
 
 impl PolicyWriter {
     /// From now on new requests decide by `next`; those under way keep what they took.
-    pub fn put_in_force(&self, next: PolicySet) {
-        self.0.send_replace(Arc::new(next));
+    pub fn put_in_force(&self, next: impl Into<Arc<PolicySet>>) {
+        self.0.send_replace(next.into());
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Facet {
     Description,
     /// A model's name.
     Name,
+    /// A version's stage, where MLflow alone keeps it.
+    Stage,
 }
 
 /// A change: the values before and after it; nothing where there is none.
@@ -42,13 +44,16 @@ impl Change {
             let shown = match (&self.facet, value) {
                 (_, None) => Value::Null,
                 (Facet::Tag(key), Some(value)) => params::tag(shroud, key, value),
-                (Facet::Alias(_) | Facet::Description | Facet::Name, Some(value)) => shroud.text(value),
+                (Facet::Alias(_) | Facet::Description | Facet::Name | Facet::Stage, Some(value)) => {
+                    shroud.text(value)
+                }
             };
             let (name, shown) = match &self.facet {
                 Facet::Tag(key) => ("tags", json!({ key: shown })),
                 Facet::Alias(alias) => ("aliases", json!({ alias: shown })),
                 Facet::Description => ("description", shown),
                 Facet::Name => ("name", shown),
+                Facet::Stage => ("stage", shown),
             };
             Map::from_iter([(name.to_owned(), shown)])
         };
@@ -79,6 +84,7 @@ mod tests {
             ),
             (Facet::Description, Some("a"), Some("b"), (r#"{"description":"a"}"#, r#"{"description":"b"}"#)),
             (Facet::Name, Some("a"), Some("b"), (r#"{"name":"a"}"#, r#"{"name":"b"}"#)),
+            (Facet::Stage, Some("None"), Some("Staging"), (r#"{"stage":"None"}"#, r#"{"stage":"Staging"}"#)),
         ] {
             let (was, is) = change(facet, before, after);
             assert_eq!((was.as_str(), is.as_str()), expected);

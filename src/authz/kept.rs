@@ -7,6 +7,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::authz::folder::{FILES, PolicyVersion};
 use crate::authz::policy::PolicySet;
@@ -20,6 +22,8 @@ use crate::record::{Mode, Record, Unrecorded};
 
 /// No file of policies is larger.
 const LARGEST: u64 = 64 * 1024 * 1024;
+/// A change of policies does not wait longer for a disk.
+const SOON: Duration = Duration::from_secs(1);
 /// So many names are told in one note.
 const TOLD: usize = 20;
 
@@ -40,6 +44,19 @@ pub enum KeepError {
     /// The line that tells of it.
     #[error(transparent)]
     Line(#[from] Unrecorded),
+    /// The disk's doing.
+    #[error("it takes too long")]
+    Slow,
+    /// Ours.
+    #[error("keeping them broke off")]
+    Broke,
+}
+
+/// A set that comes into force, and whether a line says so.
+#[derive(Debug)]
+pub(super) struct InForce {
+    pub policies: Arc<PolicySet>,
+    pub told: bool,
 }
 
 /// Keeps sets of policies, and tells of them.
@@ -63,33 +80,37 @@ impl Keeper {
     /// # Errors
     /// It is not kept, and must be.
     pub fn begin(&self, policies: &PolicySet) -> Result<Option<KeepError>, KeepError> {
-        let kept = self.borne(self.keep(policies))?;
+        let kept = match (self.keep(policies), self.record.mode()) {
+            (Ok(()), _) => None,
+            (Err(error), Mode::Required) => return Err(error),
+            (Err(error), Mode::BestEffort) => Some(error),
+        };
         self.record.tell(self.line(policies));
         Ok(kept)
     }
 
-    /// Keeps a set that is about to come into force: its files, which blocks.
+    /// Keeps a set and has the line stay that tells of it, as far as that has not been done.
     ///
     /// # Errors
-    /// It is not kept, and must be.
-    pub(super) fn keep_files(&self, policies: &PolicySet) -> Result<Option<KeepError>, KeepError> {
-        self.borne(self.keep(policies))
+    /// It is not kept, or not told of, or not soon enough.
+    pub(super) async fn keep_up(&self, set: &mut InForce) -> Result<(), KeepError> {
+        let kept = async {
+            let (keeper, policies) = (self.clone(), Arc::clone(&set.policies));
+            let files = tokio::task::spawn_blocking(move || keeper.keep(&policies)).await;
+            let files = files.unwrap_or(Err(KeepError::Broke));
+            if !set.told && (files.is_ok() || self.record.mode() == Mode::BestEffort) {
+                self.record.keep(self.line(&set.policies)).await?;
+                set.told = true;
+            }
+            files
+        };
+        tokio::time::timeout(SOON, kept).await.unwrap_or(Err(KeepError::Slow))
     }
 
-    /// Has the line stay that says that it comes into force.
-    ///
-    /// # Errors
-    /// It does not, and must.
-    pub(super) async fn keep_line(&self, policies: &PolicySet) -> Result<(), KeepError> {
-        self.record.keep(self.line(policies)).await?;
-        Ok(())
-    }
-
-    fn borne(&self, kept: Result<(), KeepError>) -> Result<Option<KeepError>, KeepError> {
-        match (kept, self.record.mode()) {
-            (Ok(()), _) => Ok(None),
-            (Err(error), Mode::Required) => Err(error),
-            (Err(error), Mode::BestEffort) => Ok(Some(error)),
+    /// Whether writes go on while policies are not kept (`audit.mode`).
+    pub(super) fn withhold(&self, why: Option<&KeepError>) {
+        if self.record.mode() == Mode::Required {
+            self.record.withhold(why.map(ToString::to_string));
         }
     }
 
@@ -147,8 +168,7 @@ impl Keeper {
     }
 
     fn line(&self, policies: &PolicySet) -> Entry {
-        let mut line =
-            Entry::system(self.clock.now(), POLICIES, "these policies are about to come into force");
+        let mut line = Entry::system(self.clock.now(), POLICIES, "these policies come into force");
         let files = policies.sources().files().into_iter();
         let files: serde_json::Map<_, _> =
             files.map(|(name, bytes)| (name.to_owned(), Hash::of(bytes).to_string().into())).collect();

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::authz::PolicyWriter;
 use crate::authz::folder::{FILES, PolicyVersion, Sources};
-use crate::authz::kept::{KeepError, Keeper};
+use crate::authz::kept::{InForce, KeepError, Keeper};
 use crate::authz::policy::PolicySet;
 use crate::mistake::Mistake;
 
@@ -40,17 +40,20 @@ impl Standing {
 
     /// Says why the set in force is not kept, or that it is.
     pub fn note_unkept(&self, why: Option<&KeepError>) {
-        if let Some(why) = why {
+        let known = self.unkept();
+        let told = why.map(ToString::to_string);
+        if let Some(why) = why.filter(|_| known.as_deref() != told.as_ref()) {
             warn!(
                 error = why as &dyn std::error::Error,
                 "policies are in force and not kept beside the record"
             );
         }
-        self.unkept.store(why.map(|why| Arc::new(why.to_string())));
+        self.unkept.store(told.map(Arc::new));
     }
 }
 
-/// Watches `dir` until `stop`, putting each good set in force within 2 s of its last change, once `keeper` has kept it.
+/// Watches `dir` until `stop`, putting each good set in force within 2 s of its last change. `keeper` keeps it first; where it
+/// cannot, the set is in force all the same, for it may take rights away, and writes wait until it can (`audit.mode`).
 ///
 /// Events only wake it up early. What counts are the files' bytes, looked at again when an event comes, when a look each
 /// second finds other files (their inode, length or times), and at once, whatever has changed, for each message of `reload`.
@@ -66,7 +69,9 @@ pub async fn watch(
     // Kept to the end: a watcher that is dropped watches nothing.
     let _watcher = listen(&dir, &woken);
     let tried = Some(writer.0.borrow().version().clone());
-    let mut folder = Folder { seen: Seen::of(&dir), tried, dir, writer, keeper, standing, waits: false };
+    let first = InForce { policies: Arc::clone(&*writer.0.borrow()), told: true };
+    let unkept = standing.unkept().map(|_| first).into_iter().collect();
+    let mut folder = Folder { seen: Seen::of(&dir), tried, dir, writer, keeper, standing, unkept };
     // The folder may have changed since the set in force was read from it.
     folder.read_again(Again::IfOther).await;
     let mut look = time::interval(LOOK_EVERY);
@@ -80,8 +85,6 @@ pub async fn watch(
             _ = look.tick() => if folder.looks_other() {
                 settle(&woken).await;
                 Again::IfOther
-            } else if folder.waits {
-                Again::Always
             } else {
                 folder.keep_up().await;
                 continue
@@ -95,6 +98,8 @@ pub async fn watch(
     }
 }
 
+/// So many sets that were in force are still to be kept at most.
+const UNKEPT: usize = 16;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// An editor's save is several events; reading between two of them would find half a folder.
 const QUIET_FOR: Duration = Duration::from_millis(80);
@@ -113,12 +118,9 @@ struct Folder {
     standing: Standing,
     seen: Seen,
     tried: Option<PolicyVersion>,
-    /// Whether a good set is not in force because it cannot be kept.
-    waits: bool,
+    /// What is or was in force and is not kept yet, the earliest first.
+    unkept: Vec<InForce>,
 }
-
-/// A set that was read, and how keeping it went.
-type Built = Result<(PolicySet, Result<Option<KeepError>, KeepError>), Vec<Mistake>>;
 
 impl Folder {
     fn looks_other(&self) -> bool {
@@ -129,21 +131,19 @@ impl Folder {
         // Taken before reading: what changes meanwhile is found by the next look.
         self.seen = Seen::of(&self.dir);
         let (dir, tried) = (self.dir.clone(), self.tried.clone());
-        let keeper = self.keeper.clone();
-        let keep = move |policies: PolicySet| {
-            let kept = keeper.keep_files(&policies);
-            (policies, kept)
-        };
         let build = move || match Sources::read(&dir) {
             Ok(sources) if again == Again::IfOther && Some(sources.version()) == tried => None,
-            Ok(sources) => Some((Some(sources.version()), PolicySet::build(sources).map(keep))),
+            Ok(sources) => Some((Some(sources.version()), PolicySet::build(sources))),
             Err(mistakes) => Some((None, Err(mistakes))),
         };
         match tokio::task::spawn_blocking(build).await {
             Ok(None) => {}
             Ok(Some((version, built))) => {
                 self.tried = version;
-                self.judge(built).await;
+                match built {
+                    Ok(policies) => self.take(policies).await,
+                    Err(mistakes) => self.refuse(mistakes),
+                }
             }
             Err(failure) => {
                 error!(%failure, "reading the policies broke off; the old ones stay in force");
@@ -151,31 +151,20 @@ impl Folder {
         }
     }
 
-    async fn judge(&mut self, built: Built) {
-        let kept = match built {
-            Ok((policies, Ok(borne))) => match self.keeper.keep_line(&policies).await {
-                Ok(()) => Ok((policies, borne)),
-                Err(error) => Err(error),
-            },
-            Ok((_, Err(error))) => Err(error),
-            Err(mistakes) => {
-                self.waits = false;
-                return self.refuse(mistakes);
-            }
-        };
-        match kept {
-            Ok((policies, borne)) => {
-                info!(policy = %policies.version(), rows = policies.row_count(), "policies are in force");
-                self.writer.put_in_force(policies);
-                self.waits = false;
-                self.standing.mistakes.store(None);
-                self.standing.note_unkept(borne.as_ref());
-            }
-            Err(error) => {
-                self.waits = true;
-                let what = format!("cannot be kept beside the record: {error}");
-                self.refuse(vec![Mistake::of(&self.dir, what)]);
-            }
+    async fn take(&mut self, policies: PolicySet) {
+        let mut set = InForce { policies: Arc::new(policies), told: false };
+        let kept = self.keeper.keep_up(&mut set).await;
+        if let Err(error) = &kept {
+            // Before anybody decides by it.
+            self.keeper.withhold(Some(error));
+            self.standing.note_unkept(Some(error));
+        }
+        info!(policy = %set.policies.version(), rows = set.policies.row_count(), "policies are in force");
+        self.writer.put_in_force(Arc::clone(&set.policies));
+        self.standing.mistakes.store(None);
+        if kept.is_err() {
+            self.unkept.truncate(UNKEPT - 1);
+            self.unkept.push(set);
         }
     }
 
@@ -187,15 +176,19 @@ impl Folder {
         self.standing.mistakes.store(Some(Arc::new(mistakes)));
     }
 
-    /// Tries again to keep a set that is in force all the same.
-    async fn keep_up(&self) {
-        if self.standing.unkept().is_none() {
-            return;
-        }
-        let (policies, keeper) = (Arc::clone(&*self.writer.0.borrow()), self.keeper.clone());
-        if let Ok(Ok(None)) = tokio::task::spawn_blocking(move || keeper.keep_files(&policies)).await {
-            info!("the policies in force are kept beside the record now");
-            self.standing.note_unkept(None);
+    /// Tries again to keep what is in force all the same.
+    async fn keep_up(&mut self) {
+        while let Some(set) = self.unkept.first_mut() {
+            if let Err(error) = self.keeper.keep_up(set).await {
+                self.keeper.withhold(Some(&error));
+                return self.standing.note_unkept(Some(&error));
+            }
+            info!(policy = %set.policies.version(), "policies are kept beside the record now");
+            self.unkept.remove(0);
+            if self.unkept.is_empty() {
+                self.keeper.withhold(None);
+                self.standing.note_unkept(None);
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
-//! What a write changes of a model or a version, as MLflow shows it before: tags, aliases, descriptions and names.
+//! What a write changes of a model or a version, as MLflow shows it before: tags, aliases, descriptions, names and stages.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::audit::{Change, Facet};
 use crate::facts::query;
+use crate::govern::Mode;
 use crate::route::Operation;
 use crate::route::message::Message;
 use crate::route::table::Verb;
@@ -21,6 +22,8 @@ struct Shown {
     /// Of a model; a version has names alone, which are not looked at.
     #[serde(default)]
     aliases: Vec<Value>,
+    #[serde(default)]
+    current_stage: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +43,7 @@ impl Shown {
                 Some(row.get("version")?.as_str()?.to_owned())
             }
             Facet::Description => self.description,
+            Facet::Stage => self.current_stage,
             Facet::Name => None,
         }
     }
@@ -51,7 +55,13 @@ impl Gate {
     pub(super) async fn change(&self, operation: &Operation) -> Option<Change> {
         let message = operation.message()?;
         let row = operation.found.row;
-        let (facet, after) = changed(row.path, row.verb, message)?;
+        let (facet, after) = match row.path {
+            // Elsewhere it is told of with the transition.
+            "model-versions/transition-stage" | "databricks/model-versions/transition-stage" => {
+                (self.rules == Mode::Off).then_some((Facet::Stage, Some(mlflows_stage(message)?)))?
+            }
+            path => changed(path, row.verb, message)?,
+        };
         let model = message.text("name")?;
         if facet == Facet::Name {
             return Some(Change { facet, before: Some(model.to_owned()), after });
@@ -80,6 +90,13 @@ impl Gate {
         let before = shown.value(&facet);
         Some(Change { facet, before, after })
     }
+}
+
+/// The stage that is asked for, as MLflow writes it (`entities/model_registry/model_version_stages.py`).
+fn mlflows_stage(message: &Message) -> Option<String> {
+    let asked = message.text("stage")?;
+    let stages = ["None", "Staging", "Production", "Archived"];
+    stages.into_iter().find(|stage| stage.eq_ignore_ascii_case(asked)).map(str::to_owned)
 }
 
 /// What it is, and what it will be.

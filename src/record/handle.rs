@@ -31,6 +31,9 @@ pub enum Unrecorded {
     /// The disk's doing.
     #[error("the record cannot be written: {0}")]
     Failing(String),
+    /// The policies by which it was decided are not kept.
+    #[error("the policies in force cannot be kept beside the record: {0}")]
+    Policies(String),
     /// It took too long.
     #[error("the record cannot be written fast enough")]
     Slow,
@@ -74,6 +77,8 @@ pub(super) struct Shared {
     pub(super) mode: Mode,
     /// Why nothing can be written, if that is so.
     pub(super) failing: Mutex<Option<String>>,
+    /// Why policies that lines name are not kept, if that is so.
+    withheld: Mutex<Option<String>>,
     pub(super) lost: Lost,
 }
 
@@ -107,7 +112,12 @@ impl Lost {
 /// A queue and its end.
 pub(super) fn queue(mode: Mode) -> (Record, mpsc::Receiver<Order>, Arc<Shared>) {
     let (orders, receiver) = mpsc::channel(LINES);
-    let shared = Arc::new(Shared { mode, failing: Mutex::default(), lost: Lost::default() });
+    let shared = Arc::new(Shared {
+        mode,
+        failing: Mutex::default(),
+        withheld: Mutex::default(),
+        lost: Lost::default(),
+    });
     (Record { orders, shared: Arc::clone(&shared) }, receiver, shared)
 }
 
@@ -124,6 +134,9 @@ impl Record {
         }
         if let Some(why) = self.shared.failing.lock().clone() {
             return Err(Unrecorded::Failing(why));
+        }
+        if let Some(why) = self.shared.withheld.lock().clone().filter(|_| entry.kind == Kind::Intent) {
+            return Err(Unrecorded::Policies(why));
         }
         let (told, kept) = oneshot::channel();
         let order = Order::Keep(Box::new(entry), told);
@@ -156,6 +169,11 @@ impl Record {
             Ok(Err(_)) => Err(Unrecorded::Closed),
             Err(_) => Err(Unrecorded::Slow),
         }
+    }
+
+    /// Has no intent stay while policies that lines name are not kept, and says why not.
+    pub fn withhold(&self, why: Option<String>) {
+        *self.shared.withheld.lock() = why;
     }
 
     /// Has the writer end when it has written what has been handed in so far.

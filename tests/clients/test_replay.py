@@ -14,6 +14,7 @@ import pytest
 from conftest import LOGS
 from harness import records
 from harness.mlflow_server import MlflowServer
+from harness.rest import Answer
 from harness.sekisho import run_command
 from house_of_records import ANN, Kept, kept, verified
 from ruled import API, until
@@ -164,8 +165,8 @@ def test_each_set_of_policies_is_kept_by_its_hash_before_a_line_names_it(server:
         verified(here.sekisho.audit)
 
 
-def test_policies_that_cannot_be_kept_are_not_taken_until_they_can(server: MlflowServer) -> None:
-    """The old ones stay, and `/readyz` says why; nobody has to ask again."""
+def test_policies_that_cannot_be_kept_are_in_force_and_writes_wait_for_them(server: MlflowServer) -> None:
+    """What they take away is gone at once; `/readyz` says why nothing is written, and nobody has to ask again."""
     with kept(server) as here:
         place = here.sekisho.audit / "policies"
         shutil.move(place, here.sekisho.folder / "aside")
@@ -177,8 +178,16 @@ def test_policies_that_cannot_be_kept_are_not_taken_until_they_can(server: Mlflo
             with urllib.request.urlopen(f"{here.sekisho.admin_url}/readyz", timeout=5) as answer:
                 return "\n".join(json.load(answer)["notes"])
 
-        until(lambda: "cannot be kept beside the record" in notes())
-        assert here.tag("still").status == 200
-        place.unlink()
+        def renamed() -> Answer:
+            body = {"name": here.models[1], "new_name": f"{here.models[1]}_2"}
+            return here.ask(here.ann, "POST", f"{API}registered-models/rename", body)
+
         until(lambda: here.tag("no more").status == 403)
-        assert notes() == ""
+        assert "not kept beside the record" in notes()
+        refused = renamed()
+        assert refused.status == 507 and b"policies in force cannot be kept" in refused.body, refused
+        assert here.ask(here.ann, "GET", f"{API}registered-models/get?name={here.model}").status == 200
+        place.unlink()
+        until(lambda: notes() == "")
+        assert renamed().status == 200 and here.tag("no more").status == 403
+        verified(here.sekisho.audit)

@@ -87,6 +87,19 @@ const DESCRIBE: Write = (
     r#"{"description":"old"}"#,
 );
 
+const MOVE: Write = (
+    "POST",
+    "model-versions/transition-stage",
+    r#"{"name":"iris","version":"1","stage":"staging"}"#,
+    r#"{"stage":"None"}"#,
+);
+const MOVE_NOWHERE: Write = (
+    "POST",
+    "model-versions/transition-stage",
+    r#"{"name":"iris","version":"1","stage":"Staging","archive_existing_versions":true}"#,
+    r#"{"stage":"Staging"}"#,
+);
+
 /// Of a model that was made before, and of one that was made since: the same time in MLflow's milliseconds.
 const OLDER: &str = r#"{"registered_model":{"name":"iris","creation_timestamp":1789999000000}}"#;
 const NEWER: &str = r#"{"registered_model":{"name":"iris","creation_timestamp":1789999900000}}"#;
@@ -98,6 +111,9 @@ async fn what_mlflow_shows_a_while_later_says_what_became_of_a_write() {
     let other = r#"{"registered_model":{"tags":[{"key":"k","value":"other"}]}}"#;
     let bare = r#"{"registered_model":{"name":"iris"}}"#;
     let none = "{}";
+    let staging = r#"{"model_version":{"name":"iris","version":"1","current_stage":"Staging"}}"#;
+    let nowhere = r#"{"model_version":{"name":"iris","version":"1","current_stage":"None"}}"#;
+    let production = r#"{"model_version":{"name":"iris","version":"1","current_stage":"Production"}}"#;
     let same =
         r#"{"model_versions":[{"version":"3","source":"runs:/r/x","creation_timestamp":1789999900000}]}"#;
     let others =
@@ -136,6 +152,11 @@ async fn what_mlflow_shows_a_while_later_says_what_became_of_a_write() {
         (DESCRIBE, Some(r#"{"registered_model":{"description":"new"}}"#), "applied"),
         (DESCRIBE, Some(r#"{"registered_model":{"description":"old"}}"#), "not_applied"),
         (DESCRIBE, Some(r#"{"registered_model":{"description":"other"}}"#), "unknown"),
+        (MOVE, Some(staging), "applied"),
+        (MOVE, Some(nowhere), "not_applied"),
+        (MOVE, Some(production), "unknown"),
+        // Others may have been archived for it.
+        (MOVE_NOWHERE, Some(staging), "unknown"),
     ];
     let mut checks = JoinSet::new();
     for (write, shows, expected) in cases {

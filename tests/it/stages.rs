@@ -30,7 +30,8 @@ async fn check(proxy: &Proxy, who: &Who, left: &'static str, asked: &str, expect
     }
 }
 
-const MADE: (&str, &[&str]) = ("200", &[LOOK, TRANSITION]);
+/// It is looked once for the decision and once, when that is made, for the record.
+const MADE: (&str, &[&str]) = ("200", &[LOOK, LOOK, TRANSITION]);
 const REFUSED_AFTER_LOOKING: (&str, &[&str]) = ("403 PERMISSION_DENIED", &[LOOK]);
 const REFUSED_AT_ONCE: (&str, &[&str]) = ("403 PERMISSION_DENIED", &[]);
 
