@@ -148,7 +148,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let (written, writing, left) = record::open(&settings.record, &clock)?;
     let keeper = Keeper::new(&settings.record.path, written.clone(), clock.clone());
     let standing = Standing::default();
-    standing.note_unkept(keeper.begin(&reader.current())?.as_ref());
+    let first = reader.current();
+    standing.note_unkept(&first, keeper.begin(&first)?.map(|error| error.to_string()));
     let health = Health {
         ready: Ready::default(),
         standing: standing.clone(),

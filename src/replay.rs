@@ -141,7 +141,7 @@ pub fn replay(
 
 impl Groups {
     fn of(root: &Path, since: Option<Timestamp>) -> io::Result<Self> {
-        let mut groups = Self::default();
+        let (mut groups, mut removed) = (Self::default(), HashMap::new());
         let chains = review::chains(root)?;
         if chains.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no record"));
@@ -157,8 +157,9 @@ impl Groups {
         for event in Search::begin(&chains, filter, settings) {
             match event {
                 Event::Hit(hit) => groups.take(&hit.line),
-                Event::Note(Note::Removed { last, .. }) => {
-                    groups.removed = groups.removed.saturating_add(last);
+                Event::Note(Note::Removed { chain, last }) => {
+                    let known = removed.entry(chain).or_insert(last);
+                    *known = last.max(*known);
                 }
                 Event::Note(Note::Missing { first, last, .. }) => {
                     count(&mut groups.undecided, Undecided::Missing, (last - first).saturating_add(1));
@@ -172,6 +173,7 @@ impl Groups {
                 Event::Note(Note::Unreadable { error, .. }) => return Err(error),
             }
         }
+        groups.removed = removed.into_values().fold(0, u64::saturating_add);
         Ok(groups)
     }
 

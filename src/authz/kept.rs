@@ -8,7 +8,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::authz::folder::{FILES, PolicyVersion};
 use crate::authz::policy::PolicySet;
@@ -22,8 +23,6 @@ use crate::record::{Mode, Record, Unrecorded};
 
 /// No file of policies is larger.
 const LARGEST: u64 = 64 * 1024 * 1024;
-/// A change of policies does not wait longer for a disk.
-const SOON: Duration = Duration::from_secs(1);
 /// So many names are told in one note.
 const TOLD: usize = 20;
 
@@ -44,9 +43,6 @@ pub enum KeepError {
     /// The line that tells of it.
     #[error(transparent)]
     Line(#[from] Unrecorded),
-    /// The disk's doing.
-    #[error("it takes too long")]
-    Slow,
     /// Ours.
     #[error("keeping them broke off")]
     Broke,
@@ -56,7 +52,8 @@ pub enum KeepError {
 #[derive(Debug)]
 pub(super) struct InForce {
     pub policies: Arc<PolicySet>,
-    pub told: bool,
+    told: bool,
+    since: Timestamp,
 }
 
 /// Keeps sets of policies, and tells of them.
@@ -85,32 +82,34 @@ impl Keeper {
             (Err(error), Mode::Required) => return Err(error),
             (Err(error), Mode::BestEffort) => Some(error),
         };
-        self.record.tell(self.line(policies));
+        self.record.tell(self.line(policies, self.clock.now()));
         Ok(kept)
     }
 
     /// Keeps a set and has the line stay that tells of it, as far as that has not been done.
     ///
     /// # Errors
-    /// It is not kept, or not told of, or not soon enough.
+    /// It is not kept, or not told of.
     pub(super) async fn keep_up(&self, set: &mut InForce) -> Result<(), KeepError> {
-        let kept = async {
-            let (keeper, policies) = (self.clone(), Arc::clone(&set.policies));
-            let files = tokio::task::spawn_blocking(move || keeper.keep(&policies)).await;
-            let files = files.unwrap_or(Err(KeepError::Broke));
-            if !set.told && (files.is_ok() || self.record.mode() == Mode::BestEffort) {
-                self.record.keep(self.line(&set.policies)).await?;
-                set.told = true;
-            }
-            files
-        };
-        tokio::time::timeout(SOON, kept).await.unwrap_or(Err(KeepError::Slow))
+        let (keeper, policies) = (self.clone(), Arc::clone(&set.policies));
+        let files = tokio::task::spawn_blocking(move || keeper.keep(&policies)).await;
+        let files = files.unwrap_or(Err(KeepError::Broke));
+        if !set.told && (files.is_ok() || self.record.mode() == Mode::BestEffort) {
+            self.record.keep(self.line(&set.policies, set.since)).await?;
+            set.told = true;
+        }
+        files
     }
 
-    /// Whether writes go on while policies are not kept (`audit.mode`).
-    pub(super) fn withhold(&self, why: Option<&KeepError>) {
+    /// A set that comes into force now, and whether a line tells of it.
+    pub(super) fn in_force(&self, policies: Arc<PolicySet>, told: bool) -> InForce {
+        InForce { policies, told, since: self.clock.now() }
+    }
+
+    /// Has writes wait that are decided by these policies (`audit.mode`), and says why; or has them go on.
+    pub(super) fn withhold(&self, policies: &PolicySet, why: Option<String>) {
         if self.record.mode() == Mode::Required {
-            self.record.withhold(why.map(ToString::to_string));
+            self.record.withhold(policies.version().as_str(), why);
         }
     }
 
@@ -137,10 +136,6 @@ impl Keeper {
                 let _ = fs::remove_dir_all(&made);
             }
             written.map_err(failed(&place))?;
-            sync_folder(&self.folder).map_err(failed(&self.folder))?;
-            if let Some(root) = self.folder.parent() {
-                sync_folder(root).map_err(failed(root))?;
-            }
         }
         for (name, bytes) in policies.sources().files() {
             let same = match read(&place, name) {
@@ -152,6 +147,10 @@ impl Keeper {
             if !same {
                 return Err(KeepError::Differs(place));
             }
+        }
+        // Whoever put it there may have ended before it stayed.
+        for folder in [Some(&*self.folder), self.folder.parent()].into_iter().flatten() {
+            sync_folder(folder).map_err(failed(folder))?;
         }
         Ok(())
     }
@@ -167,8 +166,9 @@ impl Keeper {
         sync_folder(made)
     }
 
-    fn line(&self, policies: &PolicySet) -> Entry {
-        let mut line = Entry::system(self.clock.now(), POLICIES, "these policies come into force");
+    fn line(&self, policies: &PolicySet, since: Timestamp) -> Entry {
+        let said = format!("these policies come into force at {since:.6}");
+        let mut line = Entry::system(self.clock.now(), POLICIES, said);
         let files = policies.sources().files().into_iter();
         let files: serde_json::Map<_, _> =
             files.map(|(name, bytes)| (name.to_owned(), Hash::of(bytes).to_string().into())).collect();

@@ -1,5 +1,6 @@
 //! The folder of policies watched: a good set takes the place of the old one in one step, a bad one never does.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,13 +9,15 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::{Notify, mpsc};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{error, info, warn};
 
 use crate::authz::PolicyWriter;
 use crate::authz::folder::{FILES, PolicyVersion, Sources};
-use crate::authz::kept::{InForce, KeepError, Keeper};
+use crate::authz::kept::{InForce, Keeper};
 use crate::authz::policy::PolicySet;
 use crate::mistake::Mistake;
 
@@ -22,7 +25,7 @@ use crate::mistake::Mistake;
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
     mistakes: Arc<ArcSwapOption<Vec<Mistake>>>,
-    unkept: Arc<ArcSwapOption<String>>,
+    unkept: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Standing {
@@ -32,23 +35,25 @@ impl Standing {
         self.mistakes.load_full()
     }
 
-    /// Why the set in force is not kept beside the record, if it is not.
+    /// Why policies that are or were in force are not kept beside the record, if that is so.
     #[must_use]
-    pub fn unkept(&self) -> Option<Arc<String>> {
-        self.unkept.load_full()
+    pub fn unkept(&self) -> Option<String> {
+        self.unkept.lock().values().next().cloned()
     }
 
-    /// Says why the set in force is not kept, or that it is.
-    pub fn note_unkept(&self, why: Option<&KeepError>) {
-        let known = self.unkept();
-        let told = why.map(ToString::to_string);
-        if let Some(why) = why.filter(|_| known.as_deref() != told.as_ref()) {
-            warn!(
-                error = why as &dyn std::error::Error,
-                "policies are in force and not kept beside the record"
-            );
+    /// Says why a set that is in force is not kept, or that it is.
+    pub fn note_unkept(&self, policies: &PolicySet, why: Option<String>) {
+        let version = policies.version().to_string();
+        let mut unkept = self.unkept.lock();
+        match why {
+            Some(why) => {
+                if unkept.get(&version) != Some(&why) {
+                    warn!(policy = version, why, "policies are in force and not kept beside the record");
+                }
+                unkept.insert(version, why);
+            }
+            None => drop(unkept.remove(&version)),
         }
-        self.unkept.store(told.map(Arc::new));
     }
 }
 
@@ -69,9 +74,12 @@ pub async fn watch(
     // Kept to the end: a watcher that is dropped watches nothing.
     let _watcher = listen(&dir, &woken);
     let tried = Some(writer.0.borrow().version().clone());
-    let first = InForce { policies: Arc::clone(&*writer.0.borrow()), told: true };
-    let unkept = standing.unkept().map(|_| first).into_iter().collect();
-    let mut folder = Folder { seen: Seen::of(&dir), tried, dir, writer, keeper, standing, unkept };
+    let mut folder =
+        Folder { seen: Seen::of(&dir), tried, dir, writer, keeper, standing, keeping: JoinSet::new() };
+    if folder.standing.unkept().is_some() {
+        let first = Arc::clone(&*folder.writer.0.borrow());
+        folder.begin_to_keep(folder.keeper.in_force(first, true));
+    }
     // The folder may have changed since the set in force was read from it.
     folder.read_again(Again::IfOther).await;
     let mut look = time::interval(LOOK_EVERY);
@@ -86,7 +94,7 @@ pub async fn watch(
                 settle(&woken).await;
                 Again::IfOther
             } else {
-                folder.keep_up().await;
+                while folder.keeping.try_join_next().is_some() {}
                 continue
             },
             asked = reload.recv(), if !asks_end => match asked {
@@ -98,8 +106,9 @@ pub async fn watch(
     }
 }
 
-/// So many sets that were in force are still to be kept at most.
-const UNKEPT: usize = 16;
+/// A change of policies does not wait longer for a disk.
+const SOON: Duration = Duration::from_secs(1);
+const SLOW: &str = "it takes too long";
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// An editor's save is several events; reading between two of them would find half a folder.
 const QUIET_FOR: Duration = Duration::from_millis(80);
@@ -118,8 +127,8 @@ struct Folder {
     standing: Standing,
     seen: Seen,
     tried: Option<PolicyVersion>,
-    /// What is or was in force and is not kept yet, the earliest first.
-    unkept: Vec<InForce>,
+    /// What keeps the sets that are not kept yet, each its own.
+    keeping: JoinSet<()>,
 }
 
 impl Folder {
@@ -152,20 +161,23 @@ impl Folder {
     }
 
     async fn take(&mut self, policies: PolicySet) {
-        let mut set = InForce { policies: Arc::new(policies), told: false };
-        let kept = self.keeper.keep_up(&mut set).await;
-        if let Err(error) = &kept {
-            // Before anybody decides by it.
-            self.keeper.withhold(Some(error));
-            self.standing.note_unkept(Some(error));
+        let policies = Arc::new(policies);
+        // Before anybody decides by it.
+        self.keeper.withhold(&policies, Some(SLOW.to_owned()));
+        let tried = self.begin_to_keep(self.keeper.in_force(Arc::clone(&policies), false));
+        if time::timeout(SOON, tried).await.is_err() {
+            warn!(policy = %policies.version(), "policies are in force and not kept beside the record yet");
         }
-        info!(policy = %set.policies.version(), rows = set.policies.row_count(), "policies are in force");
-        self.writer.put_in_force(Arc::clone(&set.policies));
+        info!(policy = %policies.version(), rows = policies.row_count(), "policies are in force");
+        self.writer.put_in_force(policies);
         self.standing.mistakes.store(None);
-        if kept.is_err() {
-            self.unkept.truncate(UNKEPT - 1);
-            self.unkept.push(set);
-        }
+    }
+
+    /// Keeps a set, however long that takes. What is given ends when it was tried once.
+    fn begin_to_keep(&mut self, set: InForce) -> oneshot::Receiver<()> {
+        let (tried, first) = oneshot::channel();
+        self.keeping.spawn(keep(self.keeper.clone(), self.standing.clone(), set, tried));
+        first
     }
 
     fn refuse(&self, mistakes: Vec<Mistake>) {
@@ -175,21 +187,29 @@ impl Folder {
         }
         self.standing.mistakes.store(Some(Arc::new(mistakes)));
     }
+}
 
-    /// Tries again to keep what is in force all the same.
-    async fn keep_up(&mut self) {
-        while let Some(set) = self.unkept.first_mut() {
-            if let Err(error) = self.keeper.keep_up(set).await {
-                self.keeper.withhold(Some(&error));
-                return self.standing.note_unkept(Some(&error));
+/// Keeps a set, and tries again each second until it is kept.
+async fn keep(keeper: Keeper, standing: Standing, mut set: InForce, tried: oneshot::Sender<()>) {
+    let mut tried = Some(tried);
+    loop {
+        let policies = Arc::clone(&set.policies);
+        let mut trying = std::pin::pin!(keeper.keep_up(&mut set));
+        let kept = match time::timeout(SOON, &mut trying).await {
+            Ok(kept) => kept,
+            Err(_) => {
+                standing.note_unkept(&policies, Some(SLOW.to_owned()));
+                trying.await
             }
-            info!(policy = %set.policies.version(), "policies are kept beside the record now");
-            self.unkept.remove(0);
-            if self.unkept.is_empty() {
-                self.keeper.withhold(None);
-                self.standing.note_unkept(None);
-            }
+        };
+        let why = kept.err().map(|error| error.to_string());
+        keeper.withhold(&policies, why.clone());
+        standing.note_unkept(&policies, why.clone());
+        drop(tried.take());
+        if why.is_none() {
+            return;
         }
+        time::sleep(LOOK_EVERY).await;
     }
 }
 

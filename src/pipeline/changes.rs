@@ -9,6 +9,7 @@ use crate::govern::Mode;
 use crate::route::Operation;
 use crate::route::message::Message;
 use crate::route::table::Verb;
+use crate::stage::Stage;
 
 use super::Gate;
 
@@ -96,7 +97,9 @@ impl Gate {
 fn mlflows_stage(message: &Message) -> Option<String> {
     let asked = message.text("stage")?;
     let stages = ["None", "Staging", "Production", "Archived"];
-    stages.into_iter().find(|stage| stage.eq_ignore_ascii_case(asked)).map(str::to_owned)
+    let known = stages.into_iter().find(|stage| stage.eq_ignore_ascii_case(asked));
+    // Databricks' address takes the house's names, too.
+    known.or_else(|| Stage::named(asked).map(Stage::mlflows)).map(str::to_owned)
 }
 
 /// What it is, and what it will be.

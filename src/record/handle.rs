@@ -1,5 +1,6 @@
 //! Where lines are handed in: a queue with an end, and what becomes of lines for which there is no room.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,8 +78,8 @@ pub(super) struct Shared {
     pub(super) mode: Mode,
     /// Why nothing can be written, if that is so.
     pub(super) failing: Mutex<Option<String>>,
-    /// Why policies that lines name are not kept, if that is so.
-    withheld: Mutex<Option<String>>,
+    /// Policies that are not kept, by what lines call them, and why not.
+    withheld: Mutex<BTreeMap<String, String>>,
     pub(super) lost: Lost,
 }
 
@@ -135,8 +136,11 @@ impl Record {
         if let Some(why) = self.shared.failing.lock().clone() {
             return Err(Unrecorded::Failing(why));
         }
-        if let Some(why) = self.shared.withheld.lock().clone().filter(|_| entry.kind == Kind::Intent) {
-            return Err(Unrecorded::Policies(why));
+        if entry.kind == Kind::Intent
+            && let Some(policy) = &entry.policy
+            && let Some(why) = self.shared.withheld.lock().get(policy)
+        {
+            return Err(Unrecorded::Policies(why.clone()));
         }
         let (told, kept) = oneshot::channel();
         let order = Order::Keep(Box::new(entry), told);
@@ -171,9 +175,13 @@ impl Record {
         }
     }
 
-    /// Has no intent stay while policies that lines name are not kept, and says why not.
-    pub fn withhold(&self, why: Option<String>) {
-        *self.shared.withheld.lock() = why;
+    /// Has no intent stay that names these policies, and says why not; or has them stay again.
+    pub fn withhold(&self, policy: &str, why: Option<String>) {
+        let mut withheld = self.shared.withheld.lock();
+        match why {
+            Some(why) => withheld.insert(policy.to_owned(), why),
+            None => withheld.remove(policy),
+        };
     }
 
     /// Has the writer end when it has written what has been handed in so far.

@@ -58,11 +58,12 @@ fn look(path: &Path) -> io::Result<(Layout, bool)> {
         if first > next {
             gaps.push((next, first - 1));
         }
-        next = last.max(next).saturating_add(1);
+        next = next.max(last.saturating_add(1));
     }
     let last = closed.iter().map(|segment| segment.last).max().unwrap_or_default();
     let twice = begins.is_some_and(|first| first <= last);
-    let whole = gaps.is_empty() && !twice;
+    // Where the current file says nothing, the names must be the same twice.
+    let whole = gaps.is_empty() && begins.is_some() && !twice;
     Ok((Layout { closed, current, gaps }, whole))
 }
 

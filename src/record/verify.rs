@@ -70,7 +70,7 @@ pub fn verify(root: &Path, question: &Question) -> Result<Proof, Fault> {
         }
     }
     for (by, claim) in claims {
-        holds(&names, &by, &claim, single.is_empty()).map_err(at(root))?;
+        holds(root, &names, &by, &claim, single.is_empty()).map_err(at(root))?;
     }
     let is_there = |hash: &&Hash| proof.expected.iter().any(|(found, _)| found == *hash);
     match question.expected.iter().find(|hash| !is_there(hash)) {
@@ -88,11 +88,24 @@ struct Claim {
 }
 
 /// Whether what one chain says of another is so.
-fn holds(names: &BTreeMap<String, PathBuf>, by: &str, claim: &Claim, whole: bool) -> Result<(), Wrong> {
+fn holds(
+    root: &Path,
+    names: &BTreeMap<String, PathBuf>,
+    by: &str,
+    claim: &Claim,
+    whole: bool,
+) -> Result<(), Wrong> {
     let missing = || Wrong::Sibling { by: by.to_owned(), of: claim.of.clone(), seq: claim.seq };
-    let Some(path) = names.get(&claim.of) else {
-        return if whole { Err(missing()) } else { Ok(()) };
+    let path = match names.get(&claim.of) {
+        Some(path) => path.clone(),
+        None if !whole => return Ok(()),
+        // It may have begun since the others were listed.
+        None => folder::chains(root)?
+            .into_iter()
+            .find(|path| path.file_name().is_some_and(|name| name == claim.of.as_str()))
+            .ok_or_else(missing)?,
     };
+    let path = &path;
     let layout = lay_out(path)?;
     let closed = layout.closed.iter().find(|segment| (segment.first..=segment.last).contains(&claim.seq));
     let (segment, file) = match (closed, layout.current) {

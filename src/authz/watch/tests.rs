@@ -345,12 +345,20 @@ async fn what_cannot_be_kept_is_in_force_all_the_same_and_writes_wait_for_it() {
             versions.push(watched.reader.current().version().to_string());
         }
         assert!(watched.standing.unkept().is_some() && watched.standing.mistakes().is_none());
-        let intent = || Entry::new("1", Clock::held_at(1_000).now(), Kind::Intent);
-        let kept = watched.record.keep(intent()).await;
-        assert_eq!(matches!(kept, Err(Unrecorded::Policies(_))), mode == Mode::Required, "{kept:?}");
+        let intent = |policy: &String| {
+            let mut intent = Entry::new("1", Clock::held_at(1_000).now(), Kind::Intent);
+            intent.policy = Some(policy.clone());
+            intent
+        };
+        for version in &versions {
+            let kept = watched.record.keep(intent(version)).await;
+            assert_eq!(matches!(kept, Err(Unrecorded::Policies(_))), mode == Mode::Required, "{kept:?}");
+        }
         fs::remove_file(watched.folder.path().join("audit/policies")).unwrap();
         until(|| watched.standing.unkept().is_none()).await;
-        assert!(watched.record.keep(intent()).await.is_ok());
+        for version in &versions {
+            assert!(watched.record.keep(intent(version)).await.is_ok());
+        }
         let kept = sets(&watched);
         assert!(
             versions.iter().all(|version| kept.contains(version)),
