@@ -13,7 +13,7 @@ from databricks.sdk.errors import BadRequest, DatabricksError, NotFound, Permiss
 from databricks.sdk.service import ml
 from harness.rest import send
 from mlflow import MlflowClient
-from ruled import API, GOOD, Ruled
+from ruled import API, GOOD, Ruled, until
 from ruled import ruled as opened_ruled
 from test_promotion import ANN, CARA, DAN, MODEL, House
 
@@ -243,10 +243,17 @@ def test_a_transition_is_held_to_the_rules(ann: Registry, cara: Registry, house:
     assert moved.permission_level is ml.PermissionLevel.CAN_MANAGE_PRODUCTION_VERSIONS
 
 
+def told_of_approving(line: dict) -> bool:
+    """Whether a line says that a comment rested on the right to approve."""
+    said = [f"{line.get('operation')} {line.get('object')}", *line.get("demands", [])]
+    return line.get("principal") == CARA and f"stage_approve model:{MODEL}/stage/" in " ".join(said)
+
+
 def test_comments(ann: Registry, cara: Registry, root: Registry, house: House, ruled: Ruled) -> None:
     version = house.register()
     made = cara.create_comment(MODEL, version, "why?").comment
     assert (made.user_id, made.comment) == (CARA, "why?")
+    until(lambda: any(map(told_of_approving, ruled.sekisho.told())))
     assert made.available_actions == [ml.CommentActivityAction.EDIT_COMMENT, ml.CommentActivityAction.DELETE_COMMENT]
     changed = cara.update_comment(made.id, "why not?").comment
     assert (changed.id, changed.comment, changed.creation_timestamp) == (made.id, "why not?", made.creation_timestamp)

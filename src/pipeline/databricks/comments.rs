@@ -96,15 +96,17 @@ fn is_own(comment: &Comment, permit: &Permit) -> bool {
     comment.user == permit.principal().user.as_str()
 }
 
-/// Those who change what a version says of itself, and those who decide where it goes.
+/// Those who change what a version says of itself, and those who decide where it goes. What it rests on is told.
 fn may_comment(permit: &Permit, model: &str) -> Result<(), Rejection> {
-    let decides = |stage: Stage| {
-        permit.covers(Permission::StageApprove, &Object::Stage(model.into(), stage.as_str().into()))
+    let decides = Stage::ALL
+        .into_iter()
+        .map(|stage| Object::Stage(model.into(), stage.as_str().into()))
+        .find(|stage| permit.allows(permit.principal(), Permission::StageApprove, stage));
+    let demand = match decides {
+        Some(stage) => Demand::new(Permission::StageApprove, stage),
+        None => Demand::new(Permission::MetadataWrite, Object::Model(model.into())),
     };
-    if Stage::ALL.into_iter().any(decides) {
-        return Ok(());
-    }
-    Ok(permit.also(&[Demand::new(Permission::MetadataWrite, Object::Model(model.into()))])?)
+    Ok(permit.also(&[demand])?)
 }
 
 /// A comment, and what the caller may do to it.
