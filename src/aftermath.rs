@@ -28,13 +28,15 @@ const ONE_LOOK: Duration = Duration::from_secs(1);
 const CLOCKS: i64 = 60_000;
 
 /// Looks a few times, for two to six seconds, whether the registry shows the write that was begun at `begun`; gives the answer that
-/// MLflow would have given, or nothing if it cannot be told.
+/// MLflow would have given, or nothing if it cannot be told. What was made after `ended` was made by somebody else.
 pub async fn find_out(
     facts: &Facts,
     mlflow: &Upstream,
     operation: &Operation,
     begun: Timestamp,
+    ended: Option<Timestamp>,
 ) -> Option<Answer> {
+    let time = Time { begun, ended };
     let message = operation.message()?;
     let path = operation.found.row.path;
     let verb = operation.found.row.verb;
@@ -43,7 +45,7 @@ pub async fn find_out(
         if attempt > 0 {
             sleep(BETWEEN).await;
         }
-        let seen = timeout(ONE_LOOK, look.once(facts, mlflow, message, begun)).await;
+        let seen = timeout(ONE_LOOK, look.once(facts, mlflow, message, time)).await;
         if let Ok(Ok(Some(answer))) = seen {
             return Some(answer);
         }
@@ -60,6 +62,20 @@ pub async fn is_undone(facts: &Facts, mlflow: &Upstream, operation: &Operation, 
     let Some(look) = Look::of(row.verb.as_str(), row.path, message) else { return false };
     let seen = timeout(ONE_LOOK, facts.look_surely(mlflow, &look.path)).await;
     matches!(seen, Ok(Ok(body)) if look.sees.lacks(body.as_ref(), message.text("source"), begun))
+}
+
+/// When a write was on its way.
+#[derive(Clone, Copy)]
+struct Time {
+    begun: Timestamp,
+    ended: Option<Timestamp>,
+}
+
+impl Time {
+    /// Whether something was made meanwhile, in milliseconds of MLflow's clock.
+    fn has(self, at: i64) -> bool {
+        at >= self.begun.as_millisecond() && self.ended.is_none_or(|ended| at <= ended.as_millisecond())
+    }
 }
 
 /// Where to look, and what must be seen there.
@@ -142,21 +158,19 @@ impl Look {
         facts: &Facts,
         mlflow: &Upstream,
         message: &Message,
-        begun: Timestamp,
+        time: Time,
     ) -> Result<Option<Answer>, FactError> {
         let Some(body) = facts.look_surely(mlflow, &self.path).await? else {
             return Ok(matches!(self.sees, Sees::Gone).then(|| Bytes::from_static(b"{}")));
         };
-        Ok(self.sees.in_answer(&body, message, begun))
+        Ok(self.sees.in_answer(&body, message, time))
     }
 }
 
 impl Sees {
-    fn in_answer(self, body: &Bytes, message: &Message, begun: Timestamp) -> Option<Answer> {
+    fn in_answer(self, body: &Bytes, message: &Message, time: Time) -> Option<Answer> {
         let seen: Value = serde_json::from_slice(body).ok()?;
-        let since = |object: &Value| {
-            object.get("creation_timestamp")?.as_i64().filter(|at| *at >= begun.as_millisecond())
-        };
+        let since = |object: &Value| object.get("creation_timestamp")?.as_i64().filter(|at| time.has(*at));
         let done = Bytes::from_static(b"{}");
         match self {
             Self::Gone => None,
@@ -243,8 +257,9 @@ mod tests {
         let schema = Schema::named(schema).expect("a known message");
         let message = Message::of_json(schema, asked.as_bytes()).expect("a sound body");
         let look = Look::of(verb, path, &message).expect("a write that can be looked for");
-        let begun = Timestamp::from_millisecond(1_000).expect("a time");
-        let found = look.sees.in_answer(&Bytes::copy_from_slice(seen.as_bytes()), &message, begun);
+        let at = |at| Timestamp::from_millisecond(at).expect("a time");
+        let time = Time { begun: at(1_000), ended: Some(at(2_000)) };
+        let found = look.sees.in_answer(&Bytes::copy_from_slice(seen.as_bytes()), &message, time);
         assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{verb} {path} {seen}");
     }
 
@@ -263,6 +278,7 @@ mod tests {
         let made = r#"{"registered_model":{"name":"m","creation_timestamp":1000}}"#;
         create(made, Some(made));
         create(r#"{"registered_model":{"name":"m","creation_timestamp":999}}"#, None);
+        create(r#"{"registered_model":{"name":"m","creation_timestamp":2001}}"#, None);
         create("<html>", None);
         let version = |seen, expected| {
             let asked = r#"{"name":"m","source":"runs:/r/x"}"#;

@@ -1,6 +1,6 @@
 //! The folder of policies watched: a good set takes the place of the old one in one step, a bad one never does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,11 +74,13 @@ pub async fn watch(
     // Kept to the end: a watcher that is dropped watches nothing.
     let _watcher = listen(&dir, &woken);
     let tried = Some(writer.0.borrow().version().clone());
-    let mut folder =
-        Folder { seen: Seen::of(&dir), tried, dir, writer, keeper, standing, keeping: JoinSet::new() };
+    let (seen, keeping) = (Seen::of(&dir), JoinSet::new());
+    let mut folder = Folder { seen, tried, dir, writer, keeper, standing, kept: Kept::default(), keeping };
+    let first = Arc::clone(&*folder.writer.0.borrow());
     if folder.standing.unkept().is_some() {
-        let first = Arc::clone(&*folder.writer.0.borrow());
         folder.begin_to_keep(folder.keeper.in_force(first, true));
+    } else {
+        folder.kept.lock().insert(first.version().clone());
     }
     // The folder may have changed since the set in force was read from it.
     folder.read_again(Again::IfOther).await;
@@ -114,6 +116,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const QUIET_FOR: Duration = Duration::from_millis(80);
 const LONGEST_UNQUIET: u32 = 5;
 
+type Kept = Arc<Mutex<HashSet<PolicyVersion>>>;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Again {
     IfOther,
@@ -127,6 +131,8 @@ struct Folder {
     standing: Standing,
     seen: Seen,
     tried: Option<PolicyVersion>,
+    /// Sets that are kept: nobody waits for one of them again.
+    kept: Kept,
     /// What keeps the sets that are not kept yet, each its own.
     keeping: JoinSet<()>,
 }
@@ -162,8 +168,15 @@ impl Folder {
 
     async fn take(&mut self, policies: PolicySet) {
         let policies = Arc::new(policies);
-        // Before anybody decides by it.
-        self.keeper.withhold(&policies, Some(SLOW.to_owned()));
+        let is_kept = self.kept.lock().contains(policies.version());
+        if !is_kept && self.writer.0.borrow().version() == policies.version() {
+            // It is in force, and being kept.
+            return self.standing.mistakes.store(None);
+        }
+        if !is_kept {
+            // Before anybody decides by it.
+            self.keeper.withhold(&policies, Some(SLOW.to_owned()));
+        }
         let tried = self.begin_to_keep(self.keeper.in_force(Arc::clone(&policies), false));
         if time::timeout(SOON, tried).await.is_err() {
             warn!(policy = %policies.version(), "policies are in force and not kept beside the record yet");
@@ -176,7 +189,8 @@ impl Folder {
     /// Keeps a set, however long that takes. What is given ends when it was tried once.
     fn begin_to_keep(&mut self, set: InForce) -> oneshot::Receiver<()> {
         let (tried, first) = oneshot::channel();
-        self.keeping.spawn(keep(self.keeper.clone(), self.standing.clone(), set, tried));
+        let (keeper, standing, kept) = (self.keeper.clone(), self.standing.clone(), Arc::clone(&self.kept));
+        self.keeping.spawn(keep(keeper, standing, kept, set, tried));
         first
     }
 
@@ -190,20 +204,27 @@ impl Folder {
 }
 
 /// Keeps a set, and tries again each second until it is kept.
-async fn keep(keeper: Keeper, standing: Standing, mut set: InForce, tried: oneshot::Sender<()>) {
+async fn keep(keeper: Keeper, standing: Standing, kept: Kept, mut set: InForce, tried: oneshot::Sender<()>) {
     let mut tried = Some(tried);
     loop {
         let policies = Arc::clone(&set.policies);
         let mut trying = std::pin::pin!(keeper.keep_up(&mut set));
-        let kept = match time::timeout(SOON, &mut trying).await {
-            Ok(kept) => kept,
+        let tried_once = match time::timeout(SOON, &mut trying).await {
+            Ok(tried_once) => tried_once,
             Err(_) => {
                 standing.note_unkept(&policies, Some(SLOW.to_owned()));
                 trying.await
             }
         };
-        let why = kept.err().map(|error| error.to_string());
-        keeper.withhold(&policies, why.clone());
+        let why = tried_once.err().map(|error| error.to_string());
+        {
+            let mut kept = kept.lock();
+            if why.is_none() {
+                kept.insert(policies.version().clone());
+            }
+            // Another job may have kept the same set: what failed here is a line at most.
+            keeper.withhold(&policies, why.clone().filter(|_| !kept.contains(policies.version())));
+        }
         standing.note_unkept(&policies, why.clone());
         drop(tried.take());
         if why.is_none() {

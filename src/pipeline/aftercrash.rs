@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -19,36 +19,46 @@ use super::Gate;
 /// How often MLflow is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A write that MLflow does not show so long after it was begun is not on its way any more: sekisho itself waits for two
-/// minutes, once the intent stays.
-const SETTLES: SignedDuration = SignedDuration::from_secs(150);
+/// A write that MLflow does not show so long after the start is not on its way any more: what an earlier process had sent it
+/// had sent before, and MLflow is not waited for longer than two minutes here either.
+const SETTLES: Duration = Duration::from_secs(150);
 
 impl Gate {
     /// Gives every intent an outcome, once MLflow answers. What is not done by the drain is left to the next start.
     pub async fn close_intents(&self, left: Vec<Line>) {
+        let (start, ended) = (self.clock.instant(), self.clock.now());
         let work = async {
             let mut unseen = Vec::new();
             for line in left {
-                while !self.mlflow.probe().await {
-                    sleep(LOOK).await;
-                }
-                if self.is_done(&line).await {
+                self.until_mlflow_answers().await;
+                if self.is_done(&line, ended).await {
                     self.account_for(line, Outcome::Applied).await;
                 } else {
                     unseen.push(line);
                 }
             }
+            sleep(SETTLES.saturating_sub(self.clock.instant().saturating_duration_since(start))).await;
             for line in unseen {
-                if let Some(rest) = rest(&line, self.clock.now()) {
-                    sleep(rest).await;
-                }
-                let outcome = self.became_of(&line).await;
+                let outcome = loop {
+                    self.until_mlflow_answers().await;
+                    let outcome = self.became_of(&line, ended).await;
+                    // An MLflow that was gone meanwhile shows nothing.
+                    if outcome != Outcome::Unknown || self.mlflow.probe().await {
+                        break outcome;
+                    }
+                };
                 self.account_for(line, outcome).await;
             }
         };
         tokio::select! {
             () = self.drain.started() => {}
             () = work => {}
+        }
+    }
+
+    async fn until_mlflow_answers(&self) {
+        while !self.mlflow.probe().await {
+            sleep(LOOK).await;
         }
     }
 
@@ -69,14 +79,15 @@ impl Gate {
         change.map(|change| self.journal.told(&change).1).unwrap_or_default()
     }
 
-    async fn is_done(&self, line: &Line) -> bool {
+    /// Whether MLflow shows a write that was begun by a process which had `ended` by then.
+    async fn is_done(&self, line: &Line, ended: Timestamp) -> bool {
         let Some((operation, begun)) = again(&line.entry) else { return false };
-        aftermath::find_out(&self.facts, &self.mlflow, &operation, begun).await.is_some()
+        aftermath::find_out(&self.facts, &self.mlflow, &operation, begun, Some(ended)).await.is_some()
     }
 
     /// What MLflow shows of a write that had its time. What it shows neither done nor as it was before is not known.
-    async fn became_of(&self, line: &Line) -> Outcome {
-        if self.is_done(line).await {
+    async fn became_of(&self, line: &Line, ended: Timestamp) -> Outcome {
+        if self.is_done(line, ended).await {
             return Outcome::Applied;
         }
         let Some((operation, begun)) = again(&line.entry) else { return Outcome::Unknown };
@@ -95,14 +106,6 @@ impl Gate {
         let tells = now.filter(|now| now.before != now.after);
         tells.is_some_and(|now| self.journal.told(&now).0 == intent.before)
     }
-}
-
-/// How long a write that was begun may still be on its way.
-fn rest(line: &Line, now: Timestamp) -> Option<Duration> {
-    let begun: Timestamp = line.entry.time.parse().ok()?;
-    // A clock that was set back makes nobody wait longer.
-    let rest = SETTLES.checked_sub(now.duration_since(begun))?.min(SETTLES);
-    Duration::try_from(rest).ok()
 }
 
 /// The write as it was understood, if its line has all of it.
@@ -145,22 +148,6 @@ fn closing(line: Line, outcome: Outcome, now: Timestamp) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_write_has_its_time() {
-        let now = Timestamp::from_second(1_000).unwrap();
-        let check = |ago: i64, expected: Option<u64>| {
-            let begun = Timestamp::from_second(1_000 - ago).unwrap();
-            let entry = Entry::new("1", begun, Kind::Intent);
-            let line = Line { seq: 1, entry, prev: String::new(), hash: String::new() };
-            assert_eq!(rest(&line, now), expected.map(Duration::from_secs), "{ago}");
-        };
-        check(0, Some(150));
-        check(20, Some(130));
-        check(150, Some(0));
-        check(151, None);
-        check(-3_600, Some(150));
-    }
 
     #[test]
     fn what_was_told_whole_is_understood_again() {

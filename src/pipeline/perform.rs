@@ -266,7 +266,7 @@ impl Gate {
         begun: jiff::Timestamp,
         error: UpstreamError,
     ) -> Result<Response<Bytes>, Rejection> {
-        let found = aftermath::find_out(&self.facts, &self.mlflow, operation, begun).await;
+        let found = aftermath::find_out(&self.facts, &self.mlflow, operation, begun, None).await;
         let mut response = Response::new(found.ok_or(Rejection::Adrift(error))?);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)

@@ -368,6 +368,23 @@ async fn what_cannot_be_kept_is_in_force_all_the_same_and_writes_wait_for_it() {
     }
 }
 
+#[tokio::test]
+async fn who_is_decided_by_a_set_that_was_kept_does_not_wait_when_it_is_read_again() {
+    let mut watched = Watched::plain();
+    fs::write(watched.dir().join("policy.csv"), rows(2)).unwrap();
+    assert_eq!(watched.next().await, 2);
+    let version = watched.reader.current().version().to_string();
+    until(|| sets(&watched).contains(&version)).await;
+    let kept = watched.folder.path().join("audit/policies");
+    fs::remove_dir_all(&kept).unwrap();
+    fs::write(&kept, "").unwrap();
+    watched.ask.send(()).await.unwrap();
+    until(|| watched.standing.unkept().is_some()).await;
+    let mut intent = Entry::new("1", Clock::held_at(1_000).now(), Kind::Intent);
+    intent.policy = Some(version);
+    assert!(watched.record.keep(intent).await.is_ok());
+}
+
 async fn until(holds: impl Fn() -> bool) {
     let held = async {
         let mut often = time::interval(Duration::from_millis(10));
