@@ -31,7 +31,7 @@ async fn main() {
         std::process::exit(2);
     };
     let mlflow = Upstream::new(Settings::at(Address::Http(url))).expect("an upstream");
-    let facts = Facts::new(None);
+    let facts = Facts::new(None, std::sync::Arc::default());
     let held = facts.held(&mlflow, &holder).await.expect("an answer").expect("a run or logged model");
     let wanted = Wanted::of(holder, &held, path);
     let (clock, progress) = (Clock::system(), Progress::default());

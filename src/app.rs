@@ -17,6 +17,8 @@ use crate::authn::{self, Authenticator};
 use crate::authz::kept::{KeepError, Keeper};
 use crate::authz::watch::{Standing, watch};
 use crate::authz::{self, Authorizer, PolicySet, PolicyWriter, in_force};
+use crate::cache::generations::Generations;
+use crate::cache::{self, ReadCache};
 use crate::clock::{Clock, JumpWatch};
 use crate::digest::Digests;
 use crate::drain::{self, Drain, Drained, Trigger};
@@ -61,6 +63,8 @@ pub struct Settings {
     pub record: record::Settings,
     /// How allowed reads are told of.
     pub reads: Reads,
+    /// Answers in memory.
+    pub cache: cache::Settings,
     /// MLflow's `--static-prefix`.
     pub static_prefix: Option<String>,
     /// Whether addresses are handed out that open files without sekisho.
@@ -71,6 +75,8 @@ pub struct Settings {
     pub read_versions_at_start: bool,
     /// How long files are read for somebody who waits, and how many versions' at once.
     pub patience: Patience,
+    /// How long after the start a write of an earlier process may still be on its way.
+    pub settles: Duration,
     /// Other sites whose pages may call.
     pub origins: Origins,
     /// Requests in flight.
@@ -156,12 +162,19 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         authn: Arc::clone(&authn),
         observing: settings.authz.mode == authz::Mode::Observe,
     };
+    let generations = Arc::new(Generations::new(clock.clone()));
+    let mut cached = settings.cache;
+    if store.kind() == store::Kind::Postgres {
+        // Another sekisho may write, and would have to say so.
+        cached.bytes = 0;
+    }
     let gate = Arc::new_cyclic(|gate| Gate {
         authn,
         authz: Authorizer::new(reader, settings.authz),
         limits: Limits::new(settings.limits, &clock),
         mlflow,
-        facts: Facts::new(settings.static_prefix.as_deref()),
+        cache: ReadCache::new(cached, Arc::clone(&generations)),
+        facts: Facts::new(settings.static_prefix.as_deref(), generations),
         ownership: Ownership::default(),
         presigned: settings.presigned,
         rules: settings.rules,
@@ -170,6 +183,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         readings: Readings::new(settings.patience, gate.clone()),
         stages,
         below: Below::default(),
+        settles: settings.settles,
         departed: Ended::default(),
         store,
         lists,

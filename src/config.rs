@@ -43,14 +43,25 @@ pub struct Config {
     pub state: store::Address,
     /// The record.
     pub audit: Audit,
+    /// Answers in memory.
+    pub cache: Cache,
     /// Whether addresses are handed out that open files without sekisho.
     pub presigned: bool,
     /// How house rules are meant.
     pub rules: govern::Mode,
     /// Health and metrics.
     pub admin_listen: SocketAddr,
-    /// Keys that were set but belong to rooms that this version does not have yet: nothing obeys them.
-    pub not_in_force: Vec<&'static str>,
+}
+
+/// What is kept of MLflow's answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Cache {
+    /// How long one is served; 0 is off.
+    pub ttl_seconds: u32,
+    /// How much memory they may take; 0 is off.
+    pub max_mb: u32,
+    /// How long they are served while MLflow is down.
+    pub stale_seconds: u32,
 }
 
 /// The record, and how it is kept.

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 
+use crate::cache::generations::Generations;
 use crate::upstream::{self, Order, OrderBody, SaidAt, Upstream, UpstreamError};
 
 pub use versions::{Version, VersionRow};
@@ -18,6 +19,8 @@ pub use versions::{Version, VersionRow};
 #[derive(Debug)]
 pub struct Facts {
     static_prefix: String,
+    /// What sekisho writes by itself is a write too.
+    generations: Arc<Generations>,
     /// A run or logged model stays where it is for good.
     held: Cache<String, Arc<Held>>,
     /// And so does a trace.
@@ -95,9 +98,10 @@ const REMEMBERED: usize = 100_000;
 impl Facts {
     /// Knows nothing yet. `static_prefix` is MLflow's own.
     #[must_use]
-    pub fn new(static_prefix: Option<&str>) -> Self {
+    pub fn new(static_prefix: Option<&str>, generations: Arc<Generations>) -> Self {
         Self {
             static_prefix: static_prefix.unwrap_or_default().to_owned(),
+            generations,
             held: Cache::new(REMEMBERED),
             traces: Cache::new(REMEMBERED),
         }
@@ -229,27 +233,6 @@ impl Facts {
         Ok(found)
     }
 
-    /// Whether a registered model is a prompt (`prompt/constants.py`), or nothing if there is none of that name.
-    ///
-    /// # Errors
-    /// As [`Facts::held`].
-    pub async fn is_prompt(&self, mlflow: &Upstream, model: &str) -> Result<Option<bool>, FactError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            registered_model: Inner,
-        }
-        #[derive(Deserialize)]
-        struct Inner {
-            #[serde(default)]
-            tags: Vec<Tag>,
-        }
-        let answer: Option<Answer> = self
-            .if_there(mlflow, &query("/api/2.0/mlflow/registered-models/get", &[("name", model)]))
-            .await?;
-        let is = |tag: &Tag| tag.key == "mlflow.prompt.is_prompt" && tag.value == "true";
-        Ok(answer.map(|answer| answer.registered_model.tags.iter().any(is)))
-    }
-
     /// What is there under an id that a caller wrote, or nothing: MLflow answers 404 to an id that it does not have, and 400 or
     /// 405 to one that it cannot have.
     async fn of_id<A: serde::de::DeserializeOwned>(
@@ -319,18 +302,18 @@ impl Facts {
         path: &str,
         body: String,
     ) -> Result<A, FactError> {
-        let (body, _) = answered(mlflow, self.post(path, body, true)).await?;
+        let (body, _) = answered(mlflow, self.post(path, body)).await?;
         serde_json::from_slice(&body).map_err(FactError::Unreadable)
     }
 
-    fn post(&self, path: &str, body: String, repeatable: bool) -> Order {
+    fn post(&self, path: &str, body: String) -> Order {
         let json = HeaderValue::from_static("application/json");
         Order {
             method: Method::POST,
             path_and_query: format!("{}{path}", self.static_prefix),
             headers: HeaderMap::from_iter([(header::USER_AGENT, OURS), (header::CONTENT_TYPE, json)]),
             body: OrderBody::Bytes(body.into()),
-            repeatable,
+            repeatable: true,
         }
     }
 

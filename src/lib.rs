@@ -28,6 +28,7 @@ pub mod authz;
 pub mod govern;
 pub mod stages;
 pub mod upstream;
+pub mod cache;
 pub mod facts;
 pub mod ownership;
 pub mod registry;

@@ -19,7 +19,9 @@ mod ours;
 mod perform;
 mod promote;
 mod promotions;
+mod read;
 mod readings;
+mod remembered;
 mod requests;
 mod reviews;
 mod rules;
@@ -30,6 +32,7 @@ mod transition;
 mod upload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -40,6 +43,7 @@ use http_body::Body as _;
 use crate::audit::{Journal, Trail};
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Permit};
+use crate::cache::ReadCache;
 use crate::clock::Clock;
 use crate::digest::Digests;
 use crate::drain::Drain;
@@ -60,6 +64,7 @@ use crate::stages::Stages;
 use crate::store::Store;
 use crate::upstream::Upstream;
 
+pub use aftercrash::SETTLES;
 pub use attest::ATTESTED_AT_ONCE;
 pub use departures::Ended;
 pub use frozen::Frozen;
@@ -79,6 +84,8 @@ pub struct Gate {
     pub limits: Limits,
     /// The unmodified MLflow server.
     pub mlflow: Upstream,
+    /// What MLflow answered.
+    pub cache: ReadCache,
     /// What MLflow knows and the request does not say.
     pub facts: Facts,
     /// Whose files are whose.
@@ -105,6 +112,8 @@ pub struct Gate {
     pub lists: Lists,
     /// The record, as it is looked through.
     pub reviews: Reviews,
+    /// How long after the start a write of an earlier process may still be on its way.
+    pub settles: Duration,
     /// Where requests are told about.
     pub journal: Journal,
     /// What time it is.

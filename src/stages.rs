@@ -7,6 +7,7 @@ mod doubts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -21,7 +22,7 @@ use doubts::Doubts;
 
 /// All versions of which the state store knows.
 #[derive(Debug, Default)]
-pub struct Stages(RwLock<Table>, Doubts);
+pub struct Stages(RwLock<Table>, Doubts, AtomicU64);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -102,6 +103,12 @@ impl Stages {
         all.filter(|(_, _, known)| known.closing && known.stage == Stage::Development).collect()
     }
 
+    /// A number that grows whenever a version comes to stand elsewhere.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.2.load(Ordering::SeqCst)
+    }
+
     /// Up to which change the store was read.
     #[must_use]
     pub fn read_to(&self) -> i64 {
@@ -123,7 +130,9 @@ impl Stages {
 
     /// Takes in what the store says.
     pub fn learn(&self, stand: &Stand) {
-        self.0.write().learn(stand);
+        let mut table = self.0.write();
+        table.learn(stand);
+        self.2.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Reads from the store what has changed since the last time.
@@ -137,6 +146,9 @@ impl Stages {
         for stand in &changed {
             table.learn(stand);
             table.read = table.read.max(stand.change);
+        }
+        if !changed.is_empty() {
+            self.2.fetch_add(1, Ordering::SeqCst);
         }
         Ok(())
     }

@@ -2,11 +2,12 @@
 
 mod body;
 mod connect;
+mod error;
 mod headers;
 #[cfg(test)]
 mod tests;
 
-use std::error::Error;
+use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,10 +25,10 @@ use url::{Host, Url};
 pub use body::{CallerBody, OrderBody, Reply, ReplyError};
 use body::{Progress, Sending};
 use connect::{Connector, Served};
+pub use error::UpstreamError;
 pub use headers::SaidAt;
 
-use crate::limit::{OverLimit, Slot};
-use crate::listen::BoxError;
+use crate::limit::Slot;
 use crate::secret::without_query;
 
 /// Where MLflow is, and how long it is waited for.
@@ -103,49 +104,6 @@ impl fmt::Debug for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = without_query(&self.path_and_query);
         f.debug_struct("Order").field("method", &self.method).field("path", &path).finish_non_exhaustive()
-    }
-}
-
-/// How far a request came. `Display` names no address; [`UpstreamError::detail`] does, for the log.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// Not a byte of it reached MLflow.
-    #[error("mlflow cannot be reached")]
-    NotSent(#[source] BoxError),
-    /// It was sent, or may have been, and no answer came.
-    #[error("mlflow did not answer")]
-    Unanswered(#[source] BoxError),
-    /// The caller's own body broke off, stalled, or was not as long as announced. MLflow saw part of it.
-    #[error("the request's body broke off")]
-    CallerBroke(#[source] BoxError),
-    /// The order is no HTTP request: the path is too long, for one.
-    #[error("the request cannot be written as one for mlflow")]
-    Unwritable(#[source] BoxError),
-    /// The answer is larger than what [`collect`] was allowed to keep.
-    #[error("mlflow's answer is larger than {ceiling} bytes")]
-    ResponseTooLarge {
-        /// The ceiling in bytes.
-        ceiling: usize,
-    },
-    /// The answer may be well, but there is no room for it now.
-    #[error(transparent)]
-    NoRoom(#[from] OverLimit),
-    /// The answer's head came and its body broke off.
-    #[error("mlflow's answer broke off")]
-    CutShort(#[source] ReplyError),
-}
-
-impl UpstreamError {
-    /// The whole chain of causes, addresses included: for the log, never for a caller.
-    #[must_use]
-    pub fn detail(&self) -> String {
-        let mut said = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            said = format!("{said}: {error}");
-            cause = error.source();
-        }
-        said
     }
 }
 

@@ -23,6 +23,7 @@ const ROOMS: &[&[&str]] = &[
     &["rules", "store"],
     &["authz"],
     &["govern", "stages", "upstream"],
+    &["cache"],
     &["facts", "filter"],
     &["lists", "ownership", "registry"],
     &["aftermath", "digest"],

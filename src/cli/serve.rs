@@ -27,9 +27,6 @@ pub(super) fn run(config: &ConfigFile) -> Result<ExitCode, Failure> {
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
         )
         .init();
-    for key in &config.not_in_force {
-        warn!(key, "this version has nothing yet that this key sets");
-    }
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
     runtime.block_on(serve(config.into_settings()))
 }

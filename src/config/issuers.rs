@@ -61,12 +61,7 @@ pub(super) fn take(key: &Key, found: &Found<'_>, draft: &mut IssuerDraft) -> Res
             draft.places.insert(key.word(), found.place.clone());
             put(draft, found.texts()?)
         }
-        Slot::Text(_)
-        | Slot::Texts(_)
-        | Slot::Flag(_)
-        | Slot::Count(_)
-        | Slot::Issuers
-        | Slot::LaterCount => Ok(()),
+        Slot::Text(_) | Slot::Texts(_) | Slot::Flag(_) | Slot::Count(_) | Slot::Issuers => Ok(()),
     }
 }
 

@@ -24,8 +24,6 @@ pub(super) enum Slot {
     IssuerText(fn(&mut IssuerDraft, &str) -> Understood),
     IssuerTexts(fn(&mut IssuerDraft, Vec<String>) -> Understood),
     Issuers,
-    /// Of a room that this version does not have: checked, and nothing else.
-    LaterCount,
 }
 
 /// `Err` is the sentence for what is wrong with the value.
@@ -52,22 +50,7 @@ impl Key {
             Slot::Flag(_) => "boolean",
             Slot::Texts(_) | Slot::IssuerTexts(_) => "list of strings",
             Slot::Issuers => "list of tables",
-            Slot::Count(_) | Slot::LaterCount => "number",
-        }
-    }
-
-    /// Whether this version obeys it.
-    #[must_use]
-    pub fn is_in_force(&self) -> bool {
-        match self.slot {
-            Slot::Text(_)
-            | Slot::Texts(_)
-            | Slot::Flag(_)
-            | Slot::Count(_)
-            | Slot::IssuerText(_)
-            | Slot::IssuerTexts(_)
-            | Slot::Issuers => true,
-            Slot::LaterCount => false,
+            Slot::Count(_) => "number",
         }
     }
 
@@ -374,14 +357,28 @@ static KEYS: &[Key] = &[
     key(
         "cache.ttl_seconds",
         Some("300"),
-        Slot::LaterCount,
+        Slot::Count(|draft, count| {
+            draft.cache_ttl_seconds = Some(count);
+            Ok(())
+        }),
         "how long reads are kept in memory; 0 turns it off",
     ),
-    key("cache.max_mb", Some("64"), Slot::LaterCount, "how much memory they may take; 0 turns it off"),
+    key(
+        "cache.max_mb",
+        Some("64"),
+        Slot::Count(|draft, count| {
+            draft.cache_max_mb = Some(count);
+            Ok(())
+        }),
+        "how much memory they may take; 0 turns it off",
+    ),
     key(
         "cache.stale_seconds",
         Some("300"),
-        Slot::LaterCount,
+        Slot::Count(|draft, count| {
+            draft.cache_stale_seconds = Some(count);
+            Ok(())
+        }),
         "how long they are served while MLflow is down",
     ),
     key(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::draft::{Draft, IssuerDraft, Place};
 use super::keys::{Key, Slot, keys};
 use super::written::{Found, Set, Source};
-use super::{Audit, Auth, Config, Issuer, Limits, Server, Tls, Upstream, issuers};
+use super::{Audit, Auth, Cache, Config, Issuer, Limits, Server, Tls, Upstream, issuers};
 use crate::mistake::Mistake;
 
 /// The configuration, if every key could be understood, and what is wrong.
@@ -38,11 +38,7 @@ pub(super) fn mean<'t>(source: &Source<'t>, set: &Set<'t>) -> (Option<Config>, V
     check_tls(set, &mut wrong);
     check_addresses(&draft, set, &mut wrong);
     check_claims(&draft, set, &mut wrong);
-    let other_than_default =
-        |key: &&Key| set.get(key.name).is_some_and(|found| !found.is_written(key.default));
-    let not_in_force = keys().iter().filter(|key| !key.is_in_force()).filter(other_than_default);
-    let not_in_force = not_in_force.map(|key| key.name).collect();
-    (complete(draft, issuers, not_in_force), mistakes)
+    (complete(draft, issuers), mistakes)
 }
 
 fn take(key: &Key, found: &Found<'_>, draft: &mut Draft) -> Result<(), String> {
@@ -54,7 +50,6 @@ fn take(key: &Key, found: &Found<'_>, draft: &mut Draft) -> Result<(), String> {
             Ok(())
         }
         Slot::Count(put) => put(draft, found.count()?),
-        Slot::LaterCount => found.count().map(|_| ()),
         Slot::IssuerText(_) | Slot::IssuerTexts(_) | Slot::Issuers => Ok(()),
     }
 }
@@ -110,7 +105,7 @@ fn check_claims(draft: &Draft, set: &Set<'_>, wrong: &mut impl FnMut(&str, &str)
 }
 
 /// `None` where a key could not be understood; its mistake has been told.
-fn complete(draft: Draft, issuers: Vec<Issuer>, not_in_force: Vec<&'static str>) -> Option<Config> {
+fn complete(draft: Draft, issuers: Vec<Issuer>) -> Option<Config> {
     let client_ca_file = draft.client_ca_file;
     let pair = draft.tls_cert_file.zip(draft.tls_key_file);
     let audit = draft.audit_path.map(|path| {
@@ -144,9 +139,13 @@ fn complete(draft: Draft, issuers: Vec<Issuer>, not_in_force: Vec<&'static str>)
         policies_dir: draft.policies_dir?,
         state: draft.state?,
         audit: audit??,
+        cache: Cache {
+            ttl_seconds: draft.cache_ttl_seconds?,
+            max_mb: draft.cache_max_mb?,
+            stale_seconds: draft.cache_stale_seconds?,
+        },
         presigned: draft.presigned?,
         rules: draft.rules?,
         admin_listen: draft.admin_listen?,
-        not_in_force,
     })
 }

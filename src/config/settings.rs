@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Audit, Config, Issuer, KeySource, Mode, UpstreamAddress};
+use super::{Audit, Cache, Config, Issuer, KeySource, Mode, UpstreamAddress};
 use crate::app::{self, GRACE};
 use crate::listen::{Ceilings, TlsFiles};
-use crate::pipeline::Patience;
+use crate::pipeline::{Patience, SETTLES};
 use crate::route::cross_site::Origins;
-use crate::{authn, authz, limit, listen, record, store, upstream};
+use crate::{authn, authz, cache, limit, listen, record, store, upstream};
 
 impl Config {
     /// Hands each room its own part.
@@ -49,11 +49,13 @@ impl Config {
             state_within: store::WITHIN,
             record: record_settings(&self.audit),
             reads: self.audit.reads,
+            cache: cache_settings(self.cache),
             static_prefix: self.upstream.static_prefix,
             presigned: self.presigned,
             rules: self.rules,
             read_versions_at_start: true,
             patience: Patience::default(),
+            settles: SETTLES,
             origins: Origins::new(self.server.cors_origins),
             limits: limit::Settings {
                 requests_per_second: self.limits.requests_per_second,
@@ -77,6 +79,14 @@ fn issuer(issuer: Issuer) -> authn::IssuerSettings {
         KeySource::JwksUrl(url) => authn::KeySource::JwksUrl(url),
     };
     authn::IssuerSettings { issuer, audience, key, users, roles }
+}
+
+fn cache_settings(cache: Cache) -> cache::Settings {
+    cache::Settings {
+        ttl: Duration::from_secs(cache.ttl_seconds.into()),
+        bytes: u64::from(cache.max_mb) * 1024 * 1024,
+        stale: Duration::from_secs(cache.stale_seconds.into()),
+    }
 }
 
 fn record_settings(audit: &Audit) -> record::Settings {

@@ -48,7 +48,6 @@ fn with_nothing_at_all_the_defaults_hold() {
     assert_eq!(config.policies_dir, Path::new("policies"));
     assert_eq!(config.admin_listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.state.to_string(), "sqlite://sekisho.db");
-    assert_eq!(config.not_in_force, [""; 0]);
 }
 
 #[test]
@@ -63,6 +62,7 @@ fn every_key_of_the_file_is_obeyed() {
         upstream = { url = "unix:/run/mlflow.sock", static_prefix = "/ml/flow" }
         policies.dir = "p"
         artifacts.presigned = true
+        cache = { ttl_seconds = 0, max_mb = 3, stale_seconds = 4 }
         rules.mode = "warn"
         state.url = "postgres://ada:hunter2@db/s"
         admin.listen = "localhost:0"
@@ -100,7 +100,8 @@ fn every_key_of_the_file_is_obeyed() {
          roles: [ci] }], user_claim: u, role_claim: realm_access.roles, model_access_claim: m, \
          require_model_access: false, mode: Observe }, limits: Limits { requests_per_second: 0, burst: 9 }, \
          policies_dir: p, state: postgres://db:5432/s, audit: Audit { path: r, instance: Some(one), mode: \
-         BestEffort, reads: Off, signing_key_file: r.key, file_mb: 7, keep_days: 8 }, presigned: true, rules: Warn, admin_listen: 127.0.0.1:0, not_in_force: [] }"
+         BestEffort, reads: Off, signing_key_file: r.key, file_mb: 7, keep_days: 8 }, cache: Cache { ttl_seconds: 0, max_mb: 3, stale_seconds: 4 }, \
+         presigned: true, rules: Warn, admin_listen: 127.0.0.1:0 }"
     );
 }
 
@@ -310,14 +311,6 @@ fn duplicates_are_all_told_and_bad_syntax_once() {
         &["s.toml:2: is not TOML: string values must be quoted, expected literal string"],
     );
     check("\n\n[server", &[], &["s.toml:3: is not TOML: unclosed table, expected `]`"]);
-}
-
-#[test]
-fn keys_of_later_rooms_are_listed_when_set() {
-    let config = taken("cache.max_mb = 1", &[("SEKISHO_CACHE__STALE_SECONDS", "0")]);
-    assert_eq!(config.not_in_force, ["cache.max_mb", "cache.stale_seconds"]);
-    let config = taken("[cache]\nttl_seconds = 300", &[]);
-    assert_eq!(config.not_in_force, [""; 0], "the default changes nothing");
 }
 
 #[test]

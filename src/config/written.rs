@@ -173,18 +173,6 @@ impl<'t> Found<'t> {
         list.iter().map(table).collect()
     }
 
-    /// Whether this is the very spelling of a default.
-    pub(super) fn is_written(&self, default: Option<&str>) -> bool {
-        let Some(default) = default else { return false };
-        match &self.spelled {
-            Spelled::Plain(text) => *text == default,
-            Spelled::Toml(DeValue::String(text)) => text == default,
-            Spelled::Toml(DeValue::Boolean(flag)) => flag.to_string() == default,
-            Spelled::Toml(DeValue::Integer(number)) => number.as_str() == default,
-            Spelled::Toml(_) => false,
-        }
-    }
-
     fn value(&self) -> Result<DeValue<'t>, String> {
         match &self.spelled {
             Spelled::Toml(value) => Ok(value.clone()),

@@ -140,6 +140,15 @@ impl Facts {
         Ok(answer.map(|answer| answer.registered_model))
     }
 
+    /// Whether a registered model is a prompt (`prompt/constants.py`), or nothing if there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Facts::held`].
+    pub async fn is_prompt(&self, mlflow: &Upstream, model: &str) -> Result<Option<bool>, FactError> {
+        let is = |tag: &Tag| tag.key == "mlflow.prompt.is_prompt" && tag.value == "true";
+        Ok(self.model(mlflow, model).await?.map(|found| found.tags.iter().any(is)))
+    }
+
     /// Has MLflow show a version in one of its own stages. Doing so once more changes nothing.
     ///
     /// # Errors
@@ -155,7 +164,7 @@ impl Facts {
             "name": model, "version": version, "stage": stage, "archive_existing_versions": archives
         });
         let path = "/api/2.0/mlflow/model-versions/transition-stage";
-        answered(mlflow, self.post(path, body.to_string(), true)).await.map(drop)
+        self.change(mlflow, model, path, body.to_string()).await
     }
 
     /// Writes a tag of sekisho's own on a version. Writing the same once more changes nothing.
@@ -169,7 +178,22 @@ impl Facts {
         (key, value): (&str, &str),
     ) -> Result<(), FactError> {
         let body = serde_json::json!({ "name": model, "version": version, "key": key, "value": value });
-        let order = self.post("/api/2.0/mlflow/model-versions/set-tag", body.to_string(), true);
-        answered(mlflow, order).await.map(drop)
+        self.change(mlflow, model, "/api/2.0/mlflow/model-versions/set-tag", body.to_string()).await
+    }
+
+    /// Has MLflow change something of a model. Doing so once more changes nothing.
+    async fn change(
+        &self,
+        mlflow: &Upstream,
+        model: &str,
+        path: &str,
+        body: String,
+    ) -> Result<(), FactError> {
+        let change = self.generations.change([model]);
+        let done = answered(mlflow, self.post(path, body)).await;
+        if let Err(FactError::Upstream(_)) = &done {
+            change.is_unsettled();
+        }
+        done.map(drop)
     }
 }

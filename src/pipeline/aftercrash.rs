@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// A write that MLflow does not show so long after the start is not on its way any more: what an earlier process had sent it
 /// had sent before, and MLflow is not waited for longer than two minutes here either.
-const SETTLES: Duration = Duration::from_secs(150);
+pub const SETTLES: Duration = Duration::from_secs(150);
 
 impl Gate {
     /// Gives every intent an outcome, once MLflow answers. What is not done by the drain is left to the next start.
@@ -37,7 +37,7 @@ impl Gate {
                     unseen.push(line);
                 }
             }
-            sleep(SETTLES.saturating_sub(self.clock.instant().saturating_duration_since(start))).await;
+            sleep(self.settles.saturating_sub(self.clock.instant().saturating_duration_since(start))).await;
             for line in unseen {
                 let outcome = loop {
                     self.until_mlflow_answers().await;

@@ -71,7 +71,14 @@ pub(super) fn ask_for_the_whole(headers: &mut HeaderMap, operation: &Operation) 
         | Answer::Mentions
         | Answer::Graphql => true,
     };
-    for name in CONDITIONS.iter().filter(|_| whole) {
+    if whole {
+        ask_for_the_whole_of(headers);
+    }
+}
+
+/// The same, for an answer that is kept.
+pub(super) fn ask_for_the_whole_of(headers: &mut HeaderMap) {
+    for name in &CONDITIONS {
         headers.remove(name);
     }
 }

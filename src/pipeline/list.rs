@@ -54,7 +54,8 @@ impl Gate {
             return Ok(page);
         }
         let (parts, body) = page.into_parts();
-        Ok(Response::from_parts(parts, self.in_house_words(operation, &Stage::ALL, body, slot).await?))
+        let said = self.in_house_words(operation, &Stage::ALL, body, slot).await?;
+        Ok(Response::from_parts(parts, said.body))
     }
 }
 

@@ -9,11 +9,11 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tracing::{error, warn};
 
 use crate::aftermath;
-use crate::audit::{Outcome, Told, Trail};
+use crate::audit::{Outcome, Trail};
+use crate::cache::generations::Change;
 use crate::digest::Wish;
 use crate::govern::Mode;
 use crate::listen::{Outbound, boxed, full};
-use crate::lists::List;
 use crate::ownership::Holding;
 use crate::reject::Rejection;
 use crate::route::Operation;
@@ -67,48 +67,6 @@ impl Gate {
         }
     }
 
-    async fn read(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
-        let head = passed.operation.found.head;
-        let graphql = answer::root_of(&passed.operation);
-        let Passed { mut slot, mut operation, permit, parts, stream, peer, .. } = passed;
-        let wanted = self.take_wanted(&mut operation);
-        let stream = stream.map(|stream| endable(stream).0);
-        let mut order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
-        answer::ask_for_the_whole(&mut order.headers, &operation);
-        let row = operation.found.row;
-        let answered = match List::of(row.answer) {
-            Some(list) => {
-                let mut heard = None;
-                let page = self.page(list, &operation, &permit, order, &mut heard, &mut slot).await;
-                heard.into_iter().for_each(|status| trail.note_upstream(status));
-                page.map(|response| response.map(full))
-            }
-            None => match self.mlflow.send(order).await {
-                Ok(response) => {
-                    trail.note_upstream(response.status());
-                    match wanted {
-                        Some(wanted) => self.shown(response, &operation, &wanted, &mut slot).await,
-                        None => answer::filtered(response, &operation, &permit, ANSWER, &mut slot).await,
-                    }
-                }
-                Err(error) => Err(error.into()),
-            },
-        };
-        match answered {
-            Ok(response) => {
-                let (mut parts, body) = response.into_parts();
-                answer::finish(&mut parts.headers, trail.id());
-                if head {
-                    trail.close(parts.status);
-                    return Response::from_parts(parts, boxed(slot.until_end_of(body)));
-                }
-                let status = parts.status;
-                Response::from_parts(parts, boxed(Told::new(slot.until_end_of(body), trail, status)))
-            }
-            Err(rejection) => answer::fail(&rejection, trail, graphql.as_deref()),
-        }
-    }
-
     /// From here on the caller may go: the write ends, and is told about.
     async fn write(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         if let Err(rejection) = self.doubt_digests(&passed.holding).await {
@@ -135,6 +93,9 @@ impl Gate {
     async fn write_on(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
         let Passed { mut slot, operation, permit, parts, stream, peer, holding } = passed;
         let begun = self.clock.now();
+        // Until the answer is there: nobody who asks after it is told what was before.
+        let change = changed(&operation).map(|models| self.cache.change(models));
+        let unsettled = || change.iter().for_each(Change::is_unsettled);
         let (stream, far) = stream.map(endable).unzip();
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let sent = async {
@@ -145,20 +106,17 @@ impl Gate {
         let done = tokio::select! {
             done = sent => done,
             () = ended(&holding, far) => {
+                unsettled();
                 trail.note_outcome(Outcome::Unknown);
                 return answer::fail(&Rejection::CutOff, trail, None);
             }
         };
-        let done = match done {
-            Err(error) if may_have_happened(&error) => self.look_for(&operation, begun, error).await,
-            Ok(response) => Ok(response),
-            Err(error) => Err(error.into()),
-        };
-        match done {
+        match self.or_found(done, &operation, begun).await {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let status = parts.status;
                 if status.is_server_error() {
+                    unsettled();
                     self.may_be_done(&operation);
                 }
                 if status.is_success() {
@@ -179,11 +137,14 @@ impl Gate {
                 Response::from_parts(parts, boxed(slot.until_end_of(body)))
             }
             Err(rejection) => {
-                self.may_be_done(&operation);
                 let untouched = matches!(
                     rejection,
                     Rejection::Upstream(UpstreamError::NotSent(_) | UpstreamError::Unwritable(_))
                 );
+                if !untouched {
+                    unsettled();
+                }
+                self.may_be_done(&operation);
                 trail.note_outcome(if untouched { Outcome::NotApplied } else { Outcome::Unknown });
                 answer::fail(&rejection, trail, None)
             }
@@ -259,20 +220,24 @@ impl Gate {
         }
     }
 
-    /// What MLflow shows of a write whose answer was lost, else that nobody knows.
-    async fn look_for(
+    /// MLflow's answer to a write; where it was lost, what MLflow shows of it, else that nobody knows.
+    async fn or_found(
         &self,
+        answered: Result<Response<Bytes>, UpstreamError>,
         operation: &Operation,
         begun: jiff::Timestamp,
-        error: UpstreamError,
     ) -> Result<Response<Bytes>, Rejection> {
+        let error = match answered {
+            Err(error) if may_have_happened(&error) => error,
+            other => return Ok(other?),
+        };
         let found = aftermath::find_out(&self.facts, &self.mlflow, operation, begun, None).await;
         let mut response = Response::new(found.ok_or(Rejection::Adrift(error))?);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
-    fn order(
+    pub(super) fn order(
         &self,
         operation: &Operation,
         parts: &http::request::Parts,
@@ -295,6 +260,14 @@ impl Gate {
         };
         Order { method: forward.method, path_and_query: forward.path_and_query, headers, body, repeatable }
     }
+}
+
+/// The registered models that a write changes.
+fn changed(operation: &Operation) -> Option<impl Iterator<Item = &str>> {
+    let path = operation.found.row.path;
+    let of_registry = path.starts_with("registered-models/") || path.starts_with("model-versions/");
+    let message = operation.message().filter(|_| of_registry)?;
+    Some(["name", "new_name"].into_iter().filter_map(|field| message.text(field)))
 }
 
 /// The number of the version that MLflow says it made.

@@ -24,6 +24,13 @@ use super::Gate;
 use super::perform::ANSWER;
 use super::promote::AUTHOR_TAG;
 
+/// An answer in the house's words.
+pub(super) struct InWords {
+    pub(super) body: Bytes,
+    /// Whether MLflow and the store say the same of every version in it, so that it stays as it is until one of them changes.
+    pub(super) settled: bool,
+}
+
 impl Gate {
     /// Whether stages are called as the house calls them in what a row is answered with. Where there are no house rules
     /// there are no house stages.
@@ -94,7 +101,7 @@ impl Gate {
             return Err(Unreadable::from(JsonError::NotAnObject).into());
         }
         let body = upstream::collect_held(body, ANSWER, slot).await?;
-        let body = self.in_house_words(operation, wanted, body, slot).await?;
+        let body = self.in_house_words(operation, wanted, body, slot).await?.body;
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.remove(header::ETAG);
         Ok(Response::from_parts(parts, full(body)))
@@ -107,7 +114,7 @@ impl Gate {
         }
         let said = self.in_house_words(operation, &Stage::ALL, body.clone(), slot).await;
         let plain = || stages::show(&body, &self.stages, reader(operation)).map(|shown| shown.body);
-        said.or_else(|_| plain()).unwrap_or_else(|_| Bytes::from_static(b"{}"))
+        said.map(|said| said.body).or_else(|_| plain()).unwrap_or_else(|_| Bytes::from_static(b"{}"))
     }
 
     /// An answer with each version's true stage, and with the newest version of each house stage.
@@ -117,7 +124,7 @@ impl Gate {
         wanted: &[Stage],
         body: Bytes,
         slot: &Slot,
-    ) -> Result<Bytes, Rejection> {
+    ) -> Result<InWords, Rejection> {
         let reader = reader(operation);
         let body = match (operation.found.row.answer, reader) {
             (Answer::Latest, Reader::Client) => self.newest_in_answer(&body, wanted).await?,
@@ -129,7 +136,8 @@ impl Gate {
         for version in &shown.doubted {
             learnt |= self.settle(version).await;
         }
-        if learnt { Ok(self.translated(&body, reader, slot).await?.body) } else { Ok(shown.body) }
+        let shown = if learnt { self.translated(&body, reader, slot).await? } else { shown };
+        Ok(InWords { body: shown.body, settled: shown.doubted.is_empty() })
     }
 
     /// Large answers are read where nobody else waits for it.
@@ -168,6 +176,6 @@ impl Gate {
     }
 }
 
-fn reader(operation: &Operation) -> Reader {
+pub(super) fn reader(operation: &Operation) -> Reader {
     if operation.found.is_ajax() { Reader::Page } else { Reader::Client }
 }

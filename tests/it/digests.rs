@@ -97,7 +97,7 @@ fn list(files: &BTreeMap<String, String>, folder: &str) -> Answer {
 
 async fn take(stub: &Stub, wanted: &Wanted) -> Result<Taken, DigestError> {
     let mlflow = Upstream::new(Settings::at(stub.address())).expect("an upstream");
-    soon(digest::take(&Facts::new(None), &mlflow, wanted, &Progress::default())).await
+    soon(digest::take(&Facts::new(None, Arc::default()), &mlflow, wanted, &Progress::default())).await
 }
 
 async fn digest_of(odd: impl Fn(&str, usize) -> Option<Answer> + Send + 'static) -> Result<String, String> {
@@ -114,7 +114,9 @@ async fn a_digest_is_what_the_documented_script_says() {
     // In a task of its own, as it is taken in the background.
     let seen = Arc::clone(&progress);
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(async move { digest::take(&Facts::new(None), &mlflow, &stored("m"), &seen).await });
+    tasks.spawn(async move {
+        digest::take(&Facts::new(None, Arc::default()), &mlflow, &stored("m"), &seen).await
+    });
     let taken = soon(tasks.join_next()).await.expect("a task").expect("an end").expect("a digest");
     assert_eq!(taken.digest, DIGEST);
     let files: Vec<(&str, u64)> = taken.files.iter().map(|file| (&*file.path, file.size)).collect();

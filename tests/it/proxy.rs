@@ -22,7 +22,7 @@ use sekisho::pipeline::{Gate, Patience};
 use sekisho::route::cross_site::Origins;
 use sekisho::secret::Secret;
 use sekisho::stages::Stages;
-use sekisho::{limit, record, store, upstream};
+use sekisho::{cache, limit, record, store, upstream};
 use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -297,11 +297,14 @@ fn settings(policies_dir: PathBuf, address: upstream::Address, state: store::Add
         // A disk that stands still for seconds, as those of shared machines do, is not what is tried here.
         state_within: Duration::from_secs(60),
         static_prefix: None,
+        // Off: what a test's stub says next is what the next reader is to hear.
+        cache: cache::Settings { ttl: Duration::ZERO, bytes: 0, stale: Duration::ZERO },
         presigned: false,
         // What they call their models is nobody's business.
         rules: Mode::Off,
         read_versions_at_start: false,
         patience: Patience::default(),
+        settles: Duration::ZERO,
         origins: Origins::default(),
         // Tests ask faster than people do.
         limits: limit::Settings { requests_per_second: 0, ..limit::Settings::default() },

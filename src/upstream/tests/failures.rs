@@ -1,6 +1,7 @@
 //! How far did it come? What may be asked again, and what must not.
 
 use super::*;
+use crate::listen::BoxError;
 
 fn broken() -> OrderBody {
     body_of(vec![Ok("{"), Err("the caller's cable")], None)

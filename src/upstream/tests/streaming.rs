@@ -9,6 +9,7 @@ use http_body::{Body, Frame};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::listen::BoxError;
 
 const WHOLE: usize = 64 * 1024 * 1024;
 const PIECE: usize = 64 * 1024;

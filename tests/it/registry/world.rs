@@ -58,7 +58,7 @@ impl Memory {
         let world = Arc::new(Mutex::new(world));
         let mlflow = Upstream::new(Settings::at(stub.address())).expect("an address");
         let (registry, stages) = (Registry::default(), Stages::default());
-        let memory = Self { stub, registry, stages, facts: Facts::new(None), mlflow, world };
+        let memory = Self { stub, registry, stages, facts: Facts::new(None, Arc::default()), mlflow, world };
         memory.answers(|_, answer| answer);
         memory
     }

@@ -1,0 +1,169 @@
+//! Reads of the registry that are answered from memory where they can be. Rights are decided before, each time.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use tracing::{info, warn};
+
+use crate::audit::Trail;
+use crate::cache::{Entry, From, Question, Shown};
+use crate::limit::Slot;
+use crate::reject::Rejection;
+use crate::route::Operation;
+use crate::stage::Stage;
+use crate::upstream::{self, Order};
+
+use super::perform::ANSWER;
+use super::shown::{InWords, reader};
+use super::{Gate, answer};
+
+/// Where an answer came from.
+const SAYS: HeaderName = HeaderName::from_static("x-sekisho-cache");
+
+/// For browsers: to be asked for again each time, which costs a few bytes where nothing has changed (RFC 9111 section 5.2.2).
+const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// RFC 7234 section 5.5.1, which clients know though RFC 9111 has it no more.
+const STALE: HeaderValue = HeaderValue::from_static("110 sekisho \"Response is Stale\"");
+
+/// A read, as far as it is needed to answer it from memory.
+pub(super) struct Read<'a> {
+    pub(super) question: Question<'a>,
+    pub(super) operation: &'a Operation,
+    /// The stages that are wanted, where they are called as the house calls them.
+    pub(super) wanted: Option<&'a [Stage]>,
+    /// What the caller sent.
+    pub(super) sent: &'a HeaderMap,
+}
+
+impl Gate {
+    /// The answer, from memory or else from MLflow, of which `order` asks.
+    pub(super) async fn remembered(
+        &self,
+        read: &Read<'_>,
+        order: impl FnOnce() -> Order,
+        trail: &mut Trail,
+        slot: &mut Slot,
+    ) -> Result<Response<Bytes>, Rejection> {
+        let now = self.clock.steady();
+        let known = (!asks_mlflow(read.sent)).then(|| self.cache.get(&read.question, now)).flatten();
+        let (entry, from) = match known {
+            Some(entry) => (entry, From::Memory),
+            None => {
+                let mut order = order();
+                answer::ask_for_the_whole_of(&mut order.headers);
+                let asked = self.asked(&read.question, order, slot).await?;
+                if asked.1 == From::Mlflow {
+                    trail.note_upstream(asked.0.status);
+                }
+                asked
+            }
+        };
+        let mut response = self.in_words(read, &entry, slot).await?;
+        let headers = response.headers_mut();
+        let said = match from {
+            From::Memory => "HIT",
+            From::Mlflow => "MISS",
+            From::Stale => "STALE",
+        };
+        headers.insert(SAYS, HeaderValue::from_static(said));
+        if from != From::Mlflow {
+            headers.insert(header::AGE, entry.age(self.clock.steady()).as_secs().into());
+        }
+        if from == From::Stale {
+            headers.insert(header::WARNING, STALE);
+        }
+        Ok(response)
+    }
+
+    /// What MLflow says, or what it said before it was gone, which is told once.
+    async fn asked(
+        &self,
+        question: &Question<'_>,
+        order: Order,
+        slot: &mut Slot,
+    ) -> Result<(Arc<Entry>, From), Rejection> {
+        let ask = async {
+            let (parts, body) = self.mlflow.send(order).await?.into_parts();
+            let body = upstream::collect_held(body, ANSWER, slot).await?;
+            Ok(Response::from_parts(parts, body))
+        };
+        let (entry, from) = self.cache.ask(question, || self.clock.steady(), ask).await?;
+        match from {
+            From::Stale if self.cache.served_stale() == 1 => {
+                warn!("mlflow does not answer: reads of what is known are answered from memory");
+            }
+            From::Mlflow => {
+                if let Some(served) = self.cache.is_back() {
+                    info!(served, "mlflow answers again; so many reads were answered from memory meanwhile");
+                }
+            }
+            From::Stale | From::Memory => {}
+        }
+        Ok((entry, from))
+    }
+
+    /// An answer of MLflow's in the words of the reader: made once, and kept beside it until a version stands elsewhere.
+    async fn in_words(
+        &self,
+        read: &Read<'_>,
+        entry: &Entry,
+        slot: &Slot,
+    ) -> Result<Response<Bytes>, Rejection> {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = entry.status;
+        *response.headers_mut() = entry.headers.clone();
+        if entry.status != StatusCode::OK {
+            *response.body_mut() = entry.body.clone();
+            return Ok(response);
+        }
+        let shown = self.shown_once(read, entry, slot).await?;
+        response.headers_mut().insert(header::ETAG, shown.etag.clone());
+        response.headers_mut().insert(header::CACHE_CONTROL, REVALIDATE);
+        if has_it(read.sent, &shown.etag) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response.headers_mut().remove(header::CONTENT_TYPE);
+        } else {
+            *response.body_mut() = shown.body.clone();
+        }
+        Ok(response)
+    }
+
+    async fn shown_once(&self, read: &Read<'_>, entry: &Entry, slot: &Slot) -> Result<Arc<Shown>, Rejection> {
+        // Before it is made: what changes meanwhile has it made again.
+        let stages = self.stages.generation();
+        let reader = reader(read.operation);
+        let whole = read.wanted.is_none_or(|wanted| wanted.len() == Stage::ALL.len());
+        if let Some(shown) = entry.shown(reader as usize, stages).filter(|_| whole) {
+            return Ok(shown);
+        }
+        let made = match read.wanted {
+            Some(wanted) => self.in_house_words(read.operation, wanted, entry.body.clone(), slot).await?,
+            None => InWords { body: entry.body.clone(), settled: true },
+        };
+        let shown = Arc::new(Shown::new(made.body, stages));
+        if whole && made.settled {
+            entry.keep_shown(reader as usize, &shown);
+        }
+        Ok(shown)
+    }
+}
+
+/// Whether the caller wants MLflow's answer of now (RFC 9111 section 5.2.1).
+fn asks_mlflow(sent: &HeaderMap) -> bool {
+    let values = sent.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|said| ["no-cache", "no-store", "max-age=0"].iter().any(|no| said.eq_ignore_ascii_case(no)))
+}
+
+/// Whether the caller has this answer already (RFC 9110 section 13.1.2).
+fn has_it(sent: &HeaderMap, etag: &HeaderValue) -> bool {
+    let values = sent.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
+}
