@@ -163,17 +163,12 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         observing: settings.authz.mode == authz::Mode::Observe,
     };
     let generations = Arc::new(Generations::new(clock.clone()));
-    let mut cached = settings.cache;
-    if store.kind() == store::Kind::Postgres {
-        // Another sekisho may write, and would have to say so.
-        cached.bytes = 0;
-    }
     let gate = Arc::new_cyclic(|gate| Gate {
         authn,
         authz: Authorizer::new(reader, settings.authz),
         limits: Limits::new(settings.limits, &clock),
         mlflow,
-        cache: ReadCache::new(cached, Arc::clone(&generations)),
+        cache: cached(settings.cache, &store, &generations),
         facts: Facts::new(settings.static_prefix.as_deref(), generations),
         ownership: Ownership::default(),
         presigned: settings.presigned,
@@ -198,6 +193,12 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let read_versions_at_start = settings.read_versions_at_start;
     let record = (writing, left);
     Ok(Bound { data, admin, gate, health, policies, trigger, drain, record, read_versions_at_start })
+}
+
+/// Another sekisho on the same state store may write, and would have to say so.
+fn cached(settings: cache::Settings, store: &Store, generations: &Arc<Generations>) -> ReadCache {
+    let bytes = if store.kind() == store::Kind::Postgres { 0 } else { settings.bytes };
+    ReadCache::new(cache::Settings { bytes, ..settings }, Arc::clone(generations))
 }
 
 impl Bound {

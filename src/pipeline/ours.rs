@@ -51,6 +51,10 @@ impl Gate {
             Ours::Report => self.report_evidence(&passed).await,
             Ours::History => self.history(&passed).await,
             Ours::Review => self.review(&passed).await,
+            Ours::PurgeCache => {
+                self.cache.purge();
+                Ok(Bytes::from_static(b"{}"))
+            }
             Ours::StoodIn => self.stood_in(&passed).await,
             Ours::Databricks(call) => self.databricks(call, &passed, &mut warned).await,
         };
