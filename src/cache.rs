@@ -1,9 +1,9 @@
 //! MLflow's answers to reads of the registry, in memory, as MLflow wrote them: what a caller may see of one, and in which
 //! words, is decided on its way out, so that one entry serves everybody.
 //!
-//! An entry holds the generation of what it tells of, read before MLflow was asked. A write raises it before it is sent and
-//! again when it has ended, and while it is on its way nothing is kept. So an entry that was filled by a read which overlapped
-//! a write is never served after it.
+//! An entry holds the generation of what it tells of, read before MLflow was asked. From before a write is sent until it has
+//! ended nothing is kept or served of what it is about, and its end raises the generation. So an entry that was filled by a
+//! read which overlapped a write is never served after it.
 
 mod flight;
 pub mod generations;
@@ -232,7 +232,7 @@ impl Entry {
         }
         let fresh_for = match parts.status {
             StatusCode::OK => ttl,
-            StatusCode::NOT_FOUND if is_absent(&body) => ttl.min(ABSENT),
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if is_absent(&body) => ttl.min(ABSENT),
             _ => Duration::ZERO,
         };
         let shown = [const { ArcSwapOption::const_empty() }; 2];
@@ -280,14 +280,16 @@ fn etag_of(body: &[u8]) -> HeaderValue {
     HeaderValue::try_from(format!("\"{text}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// MLflow's own words for what is not there: a server that answers in its place knows nothing.
+/// MLflow's own words for what is not there, an alias too (`store/model_registry/sqlalchemy_store.py`
+/// `get_model_version_by_alias`): a server that answers in its place knows nothing.
 fn is_absent(body: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Said<'a> {
         #[serde(borrow)]
         error_code: std::borrow::Cow<'a, str>,
     }
-    serde_json::from_slice::<Said<'_>>(body).is_ok_and(|said| said.error_code == "RESOURCE_DOES_NOT_EXIST")
+    serde_json::from_slice::<Said<'_>>(body)
+        .is_ok_and(|said| matches!(&*said.error_code, "RESOURCE_DOES_NOT_EXIST" | "INVALID_PARAMETER_VALUE"))
 }
 
 #[cfg(test)]

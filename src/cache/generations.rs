@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Now;
@@ -48,6 +48,7 @@ pub struct Mark {
 pub struct Change {
     generations: Arc<Generations>,
     slots: Vec<usize>,
+    sent: AtomicBool,
 }
 
 impl Default for Generations {
@@ -89,10 +90,9 @@ impl Generations {
     pub fn change<'a>(self: &Arc<Self>, models: impl IntoIterator<Item = &'a str>) -> Change {
         let mut slots: Vec<usize> = models.into_iter().map(|model| self.slot_of(model)).collect();
         slots.push(SLOTS);
-        let change = Change { generations: Arc::clone(self), slots };
+        let change = Change { generations: Arc::clone(self), slots, sent: AtomicBool::new(true) };
         for slot in change.slots() {
             slot.changing.fetch_add(1, Ordering::SeqCst);
-            slot.generation.fetch_add(1, Ordering::SeqCst);
         }
         change
     }
@@ -114,6 +114,11 @@ impl Change {
         self.slots.iter().filter_map(|slot| self.generations.slots.get(*slot))
     }
 
+    /// Not a byte of it reached MLflow: what was known before holds.
+    pub fn was_not_sent(&self) {
+        self.sent.store(false, Ordering::SeqCst);
+    }
+
     /// Nobody knows whether it was done, or will be: for some time nothing is kept of what it is about.
     pub fn is_unsettled(&self) {
         let until = self.generations.clock.steady().saturating_add(UNSETTLED).as_millis();
@@ -126,8 +131,10 @@ impl Change {
 
 impl Drop for Change {
     fn drop(&mut self) {
+        let sent = self.sent.load(Ordering::SeqCst);
         for slot in self.slots() {
-            slot.generation.fetch_add(1, Ordering::SeqCst);
+            // Before it ends: in between nothing is known.
+            slot.generation.fetch_add(u64::from(sent), Ordering::SeqCst);
             slot.changing.fetch_sub(1, Ordering::SeqCst);
         }
     }

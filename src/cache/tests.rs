@@ -75,7 +75,9 @@ async fn what_is_not_there_is_known_for_a_short_time_and_errors_never() {
         (StatusCode::NOT_FOUND, absent, true),
         (StatusCode::NOT_FOUND, "<html>", false),
         (StatusCode::NOT_FOUND, r#"{"error_code": "ENDPOINT_NOT_FOUND"}"#, false),
-        (StatusCode::BAD_REQUEST, absent, false),
+        (StatusCode::BAD_REQUEST, r#"{"error_code": "INVALID_PARAMETER_VALUE"}"#, true),
+        (StatusCode::BAD_REQUEST, r#"{"error_code": "BAD_REQUEST"}"#, false),
+        (StatusCode::FORBIDDEN, absent, false),
         (StatusCode::INTERNAL_SERVER_ERROR, "", false),
         (StatusCode::NO_CONTENT, "", false),
     ] {
@@ -126,6 +128,17 @@ async fn a_read_that_overlapped_a_write_is_never_known_after_it() {
         drop(change);
         assert_eq!(house.known(&VERSION), None, "begins {begins}, ends {ends}");
     }
+}
+
+#[tokio::test]
+async fn a_write_that_was_never_sent_changes_nothing() {
+    let house = house();
+    house.fill(&VERSION, "one").await;
+    let change = house.cache.change(["m"]);
+    assert_eq!(house.known(&VERSION), None);
+    change.was_not_sent();
+    drop(change);
+    assert_eq!(house.known(&VERSION).as_deref(), Some("one"));
 }
 
 #[tokio::test]

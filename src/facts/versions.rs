@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamError};
 
 use super::{FactError, Facts, Tag, answered, query};
 
@@ -191,8 +191,10 @@ impl Facts {
     ) -> Result<(), FactError> {
         let change = self.generations.change([model]);
         let done = answered(mlflow, self.post(path, body)).await;
-        if let Err(FactError::Upstream(_)) = &done {
-            change.is_unsettled();
+        match &done {
+            Err(FactError::Upstream(UpstreamError::NotSent(_))) => change.was_not_sent(),
+            Err(FactError::Upstream(_)) => change.is_unsettled(),
+            _ => {}
         }
         done.map(drop)
     }

@@ -141,9 +141,7 @@ impl Gate {
                     rejection,
                     Rejection::Upstream(UpstreamError::NotSent(_) | UpstreamError::Unwritable(_))
                 );
-                if !untouched {
-                    unsettled();
-                }
+                change.iter().for_each(if untouched { Change::was_not_sent } else { Change::is_unsettled });
                 self.may_be_done(&operation);
                 trail.note_outcome(if untouched { Outcome::NotApplied } else { Outcome::Unknown });
                 answer::fail(&rejection, trail, None)

@@ -49,6 +49,11 @@ class MlflowServer:
     def __enter__(self) -> MlflowServer:
         if self._original is not None:
             self.restore(*self._original)
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Begins to serve, once more after `stop`."""
         command = [
             sys.executable, "-m", "mlflow", "server",
             "--backend-store-uri", f"sqlite:///{self.database}",
@@ -65,7 +70,11 @@ class MlflowServer:
         except BaseException:
             self.__exit__(RuntimeError, None, None)
             raise
-        return self
+
+    def stop(self) -> None:
+        """Ends the server; what it knows stays."""
+        if self._child is not None:
+            self._child.stop()
 
     def __exit__(self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         if self._child is not None:
