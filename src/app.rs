@@ -168,7 +168,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         authz: Authorizer::new(reader, settings.authz),
         limits: Limits::new(settings.limits, &clock),
         mlflow,
-        cache: cached(settings.cache, &store, &generations),
+        cache: ReadCache::new(settings.cache, Arc::clone(&generations)),
         facts: Facts::new(settings.static_prefix.as_deref(), generations),
         ownership: Ownership::default(),
         presigned: settings.presigned,
@@ -193,12 +193,6 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let read_versions_at_start = settings.read_versions_at_start;
     let record = (writing, left);
     Ok(Bound { data, admin, gate, health, policies, trigger, drain, record, read_versions_at_start })
-}
-
-/// Another sekisho on the same state store may write, and would have to say so.
-fn cached(settings: cache::Settings, store: &Store, generations: &Arc<Generations>) -> ReadCache {
-    let bytes = if store.kind() == store::Kind::Postgres { 0 } else { settings.bytes };
-    ReadCache::new(cache::Settings { bytes, ..settings }, Arc::clone(generations))
 }
 
 impl Bound {
@@ -247,6 +241,10 @@ impl Bound {
         let (keeping, ending, end) = (Arc::clone(&gate), Arc::clone(&gate), kept.clone());
         let mut staying = JoinSet::new();
         staying.spawn(async move { keeping.keep_stages(end).await });
+        if gate.store.kind() == store::Kind::Postgres {
+            let (sharing, queue, end) = (Arc::clone(&gate), gate.cache.share(), kept.clone());
+            staying.spawn(async move { sharing.cache.keep_up_with_others(&sharing.store, queue, end).await });
+        }
         let ending = staying.spawn(async move { ending.end_changes().await });
         let awaited = (!gate.store.standing().is_ready()).then(|| health.ready.latch("state"));
         drain.spawn(follow_state(gate.store.clone(), health.ready.clone(), awaited, drain.clone()));

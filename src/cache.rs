@@ -8,6 +8,7 @@
 mod flight;
 pub mod generations;
 mod question;
+mod replicas;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,8 @@ use flight::Flights;
 use generations::{Change, Generations, Mark};
 use question::Key;
 pub use question::{Question, Sort};
+pub use replicas::Queue;
+use replicas::Told;
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,10 +122,10 @@ impl ReadCache {
         Self { entries, generations, flights: Flights::default(), settings, stale: AtomicU64::new(0) }
     }
 
-    /// Whether anything is kept at all.
+    /// Whether anything is kept at all, and others who write to the same MLflow are heard.
     #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.entries.is_some()
+    pub fn is_on(&self, now: Now) -> bool {
+        self.entries.is_some() && self.generations.hears(now)
     }
 
     /// What is known and true by all that was written through here.
@@ -209,8 +212,9 @@ impl ReadCache {
         self.entries.as_ref().map_or((0, 0), |entries| (entries.len(), entries.weight()))
     }
 
-    /// Forgets everything.
+    /// Forgets everything, and has others do so.
     pub fn purge(&self) {
+        self.generations.tell(Told { flush: true, ..Told::default() });
         self.generations.flush();
         if let Some(entries) = &self.entries {
             entries.clear();

@@ -13,6 +13,7 @@ mod file;
 mod instances;
 mod kept;
 mod names;
+mod news;
 mod requests;
 mod schema;
 mod session;
@@ -34,6 +35,7 @@ pub use kept::{
     Approval, Approving, Asking, Began, Closing, Comment, Commenting, Evidence, NewApproval, NewEvidence,
     NewRequest, NewTransition, Origin, Person, Progress, Request, RequestState, Stand, Transition,
 };
+pub use news::{LONGEST as LONGEST_NEWS, News};
 pub use requests::MOST_OPEN;
 
 use file::File;

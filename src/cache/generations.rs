@@ -1,18 +1,25 @@
 //! What was written through here, as numbers that only grow: of each model, and of all of them together.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
 use super::Now;
+use super::replicas::{SILENCE, Telling, Told};
 use crate::clock::Clock;
 
 /// Models share a number with others by their hash: what one of them loses without need is asked for once more.
 const SLOTS: usize = 1 << 14;
 
 /// A write of which nobody knows what became may be done for so long after its answer was given up.
-const UNSETTLED: Duration = Duration::from_secs(60);
+pub(super) const UNSETTLED: Duration = Duration::from_secs(60);
+
+/// A write's answer waits so long for the others to be told.
+const TELLING: Duration = Duration::from_millis(500);
 
 /// The numbers.
 #[derive(Debug)]
@@ -23,6 +30,17 @@ pub struct Generations {
     flushes: AtomicU64,
     hasher: RandomState,
     clock: Clock,
+    others: OnceLock<Others>,
+}
+
+/// Other sekishos that write to the same MLflow.
+#[derive(Debug)]
+struct Others {
+    telling: Telling,
+    /// Until when all that they told is known, in milliseconds.
+    heard_until: AtomicU64,
+    /// Something could not be told.
+    owes_flush: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +66,10 @@ pub struct Mark {
 pub struct Change {
     generations: Arc<Generations>,
     slots: Vec<usize>,
+    /// For others, where there are any.
+    models: Vec<Box<str>>,
     sent: AtomicBool,
+    unsettled: AtomicBool,
 }
 
 impl Default for Generations {
@@ -62,7 +83,7 @@ impl Generations {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let slots = std::iter::repeat_with(Slot::default).take(SLOTS + 1).collect();
-        Self { slots, flushes: AtomicU64::new(0), hasher: RandomState::new(), clock }
+        Self { slots, flushes: AtomicU64::new(0), hasher: RandomState::new(), clock, others: OnceLock::new() }
     }
 
     /// The moment before MLflow is asked about a model, or about all of them. Nothing while a write of it is on its way: what
@@ -76,21 +97,33 @@ impl Generations {
         self.holds(mark, now).then_some(mark)
     }
 
-    /// Whether nothing was written since that moment, nor is being written.
+    /// Whether nothing was written since that moment, nor is being written, as far as that can be known.
     #[must_use]
     pub fn holds(&self, mark: Mark, now: Now) -> bool {
-        self.slots.get(mark.slot).is_some_and(|slot| {
-            slot.generation.load(Ordering::SeqCst) == mark.generation
-                && slot.changing.load(Ordering::SeqCst) == 0
-                && u128::from(slot.unsettled.load(Ordering::SeqCst)) <= now.as_millis()
-        }) && self.flushes.load(Ordering::SeqCst) == mark.flushes
+        self.hears(now)
+            && self.slots.get(mark.slot).is_some_and(|slot| {
+                slot.generation.load(Ordering::SeqCst) == mark.generation
+                    && slot.changing.load(Ordering::SeqCst) == 0
+                    && u128::from(slot.unsettled.load(Ordering::SeqCst)) <= now.as_millis()
+            })
+            && self.flushes.load(Ordering::SeqCst) == mark.flushes
     }
 
     /// A write of these models begins.
     pub fn change<'a>(self: &Arc<Self>, models: impl IntoIterator<Item = &'a str>) -> Change {
-        let mut slots: Vec<usize> = models.into_iter().map(|model| self.slot_of(model)).collect();
-        slots.push(SLOTS);
-        let change = Change { generations: Arc::clone(self), slots, sent: AtomicBool::new(true) };
+        let mut change = Change {
+            generations: Arc::clone(self),
+            slots: vec![SLOTS],
+            models: Vec::new(),
+            sent: AtomicBool::new(true),
+            unsettled: AtomicBool::new(false),
+        };
+        for model in models {
+            change.slots.push(self.slot_of(model));
+            if self.others.get().is_some() {
+                change.models.push(model.into());
+            }
+        }
         for slot in change.slots() {
             slot.changing.fetch_add(1, Ordering::SeqCst);
         }
@@ -100,6 +133,55 @@ impl Generations {
     /// Nothing that was known before holds any more.
     pub fn flush(&self) {
         self.flushes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Others are told from now on, and must be heard.
+    pub(super) fn share(&self, telling: Telling) {
+        let (heard_until, owes_flush) = (AtomicU64::new(0), AtomicBool::new(false));
+        // Once, at the start.
+        let _ = self.others.set(Others { telling, heard_until, owes_flush });
+    }
+
+    /// Whether all that others told until a moment ago is known.
+    #[must_use]
+    pub fn hears(&self, now: Now) -> bool {
+        let until = |others: &Others| u128::from(others.heard_until.load(Ordering::SeqCst));
+        self.others.get().is_none_or(|others| now.as_millis() < until(others))
+    }
+
+    /// All that others told until a moment ago is known now. After a silence nothing from before it is.
+    pub(super) fn heard_others(&self) {
+        let now = self.clock.steady();
+        let Some(others) = self.others.get() else { return };
+        if !self.hears(now) {
+            self.flush();
+        }
+        others.heard_until.store(millis(now.saturating_add(SILENCE)), Ordering::SeqCst);
+    }
+
+    /// Another sekisho has written these models.
+    pub(super) fn changed_elsewhere<'a>(&self, models: impl Iterator<Item = &'a str>, unsettled: bool) {
+        let until = if unsettled { millis(self.clock.steady().saturating_add(UNSETTLED)) } else { 0 };
+        for slot in models.map(|model| self.slot_of(model)).chain([SLOTS]) {
+            if let Some(slot) = self.slots.get(slot) {
+                slot.unsettled.fetch_max(until, Ordering::SeqCst);
+                slot.generation.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Whether others are to forget everything, because something could not be told; asked, it is owed no more.
+    pub(super) fn owes_flush(&self) -> bool {
+        self.others.get().is_some_and(|others| others.owes_flush.swap(false, Ordering::SeqCst))
+    }
+
+    /// Has others told, if there are any and they can be. Who is not told now is told to forget everything when it is heard.
+    pub(super) fn tell(&self, told: Told) {
+        let Some(others) = self.others.get() else { return };
+        // Nobody waits for a connection that is lost.
+        if !self.hears(self.clock.steady()) || others.telling.try_send(told).is_err() {
+            others.owes_flush.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Names that a database may take for the same one, because it does not look at case, share a slot.
@@ -121,16 +203,43 @@ impl Change {
 
     /// Nobody knows whether it was done, or will be: for some time nothing is kept of what it is about.
     pub fn is_unsettled(&self) {
-        let until = self.generations.clock.steady().saturating_add(UNSETTLED).as_millis();
-        let until = u64::try_from(until).unwrap_or(u64::MAX);
+        let until = millis(self.generations.clock.steady().saturating_add(UNSETTLED));
+        self.unsettled.store(true, Ordering::SeqCst);
         for slot in self.slots() {
             slot.unsettled.fetch_max(until, Ordering::SeqCst);
         }
     }
 }
 
+impl Change {
+    /// It has ended, and others are told before this ends, if that does not take long.
+    pub async fn end(mut self) {
+        if self.models.is_empty() {
+            return;
+        }
+        let (done, told) = oneshot::channel();
+        self.told(Some(done));
+        drop(self);
+        // Closed or late, they hear of it some other way.
+        let _ = timeout(TELLING, told).await;
+    }
+
+    fn told(&mut self, done: Option<oneshot::Sender<()>>) {
+        let models = std::mem::take(&mut self.models);
+        if !models.is_empty() && self.sent.load(Ordering::SeqCst) {
+            let unsettled = self.unsettled.load(Ordering::SeqCst);
+            self.generations.tell(Told { models, unsettled, flush: false, done });
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Drop for Change {
     fn drop(&mut self) {
+        self.told(None);
         let sent = self.sent.load(Ordering::SeqCst);
         for slot in self.slots() {
             // Before it ends: in between nothing is known.

@@ -194,8 +194,9 @@ impl Facts {
         match &done {
             Err(FactError::Upstream(UpstreamError::NotSent(_))) => change.was_not_sent(),
             Err(FactError::Upstream(_)) => change.is_unsettled(),
-            _ => {}
+            Ok(_) | Err(_) => {}
         }
+        change.end().await;
         done.map(drop)
     }
 }

@@ -83,19 +83,26 @@ impl Gate {
                 return answer::end(&rejection, trail);
             }
         };
-        let response = self.write_on(passed, trail).await;
+        let change = changed(&passed.operation).map(|models| self.cache.change(models));
+        let response = self.write_on(passed, change.as_ref(), trail).await;
+        if let Some(change) = change {
+            change.end().await;
+        }
         if let Some(departure) = departure {
             departure.end().await;
         }
         response
     }
 
-    async fn write_on(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
+    async fn write_on(
+        &self,
+        passed: Passed,
+        change: Option<&Change>,
+        mut trail: Trail,
+    ) -> Response<Outbound> {
         let Passed { mut slot, operation, permit, parts, stream, peer, holding } = passed;
         let begun = self.clock.now();
-        // Until the answer is there: nobody who asks after it is told what was before.
-        let change = changed(&operation).map(|models| self.cache.change(models));
-        let unsettled = || change.iter().for_each(Change::is_unsettled);
+        let unsettled = || change.into_iter().for_each(Change::is_unsettled);
         let (stream, far) = stream.map(endable).unzip();
         let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
         let sent = async {
@@ -141,7 +148,11 @@ impl Gate {
                     rejection,
                     Rejection::Upstream(UpstreamError::NotSent(_) | UpstreamError::Unwritable(_))
                 );
-                change.iter().for_each(if untouched { Change::was_not_sent } else { Change::is_unsettled });
+                change.into_iter().for_each(if untouched {
+                    Change::was_not_sent
+                } else {
+                    Change::is_unsettled
+                });
                 self.may_be_done(&operation);
                 trail.note_outcome(if untouched { Outcome::NotApplied } else { Outcome::Unknown });
                 answer::fail(&rejection, trail, None)

@@ -24,7 +24,7 @@ impl Gate {
         let graphql = answer::root_of(&passed.operation);
         let Passed { mut slot, mut operation, permit, parts, stream, peer, .. } = passed;
         let wanted = self.take_wanted(&mut operation);
-        let question = Question::of(&operation).filter(|_| self.cache.is_on());
+        let question = Question::of(&operation).filter(|_| self.cache.is_on(self.clock.steady()));
         let answered = if let Some(question) = question {
             let read =
                 Read { question, operation: &operation, wanted: wanted.as_deref(), sent: &parts.headers };

@@ -74,6 +74,10 @@ impl Shared {
         Ok(shared)
     }
 
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     pub(super) fn standing(&self) -> Standing {
         self.standing.lock().clone()
     }
