@@ -85,6 +85,18 @@ pub enum From {
     Stale,
 }
 
+impl From {
+    /// Where an answer came from that was put together from this one and another one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Stale, _) | (_, Self::Stale) => Self::Stale,
+            (Self::Mlflow, _) | (_, Self::Mlflow) => Self::Mlflow,
+            (Self::Memory, Self::Memory) => Self::Memory,
+        }
+    }
+}
+
 /// Answers in memory.
 #[derive(Debug)]
 pub struct ReadCache {
@@ -165,7 +177,7 @@ impl ReadCache {
             self.keep(question, &entry, now());
             Ok(entry)
         };
-        let answered = match mark {
+        let answered = match mark.filter(|_| self.entries.is_some()) {
             Some(mark) => self.flights.join(question, mark, asking).await,
             None => asking.await,
         };
@@ -245,6 +257,15 @@ impl Entry {
 
     fn is_fresh(&self, now: Now) -> bool {
         self.age(now) < self.fresh_for
+    }
+
+    /// The answer once more.
+    #[must_use]
+    pub fn response(&self) -> Response<Bytes> {
+        let mut response = Response::new(self.body.clone());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers.clone();
+        response
     }
 
     /// How old it is.

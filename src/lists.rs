@@ -13,6 +13,8 @@ mod walk;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use crate::cache::{From, ReadCache, Sort};
+use crate::clock::Clock;
 use crate::limit::Slot;
 use crate::route::table::Answer;
 use crate::secret::Secret;
@@ -88,6 +90,27 @@ pub struct Search<'a> {
     pub sees_all: bool,
 }
 
+/// Where MLflow's pages come from.
+pub struct Source<'a> {
+    /// MLflow.
+    pub mlflow: &'a Upstream,
+    /// What it answered before.
+    pub cache: &'a ReadCache,
+    /// What time it is.
+    pub clock: &'a Clock,
+}
+
+/// How MLflow is asked, and what became of it.
+#[derive(Debug, Default)]
+pub struct Asking {
+    /// Whether it is to be asked now, whatever is known.
+    pub anew: bool,
+    /// The status of its last answer.
+    pub status: Option<StatusCode>,
+    /// Where its answers came from, all together.
+    pub from: Option<From>,
+}
+
 /// Gives out pages.
 pub struct Lists(PageKey);
 
@@ -105,6 +128,13 @@ impl List {
             | Answer::Graphql
             | Answer::File
             | Answer::Ours(_) => None,
+        }
+    }
+
+    const fn sort(self) -> Sort {
+        match self {
+            Self::Models => Sort::Models,
+            Self::Versions => Sort::Versions,
         }
     }
 
@@ -136,17 +166,16 @@ impl Lists {
         Ok(Self(PageKey::new(secret)?))
     }
 
-    /// One page, or MLflow's own error. `headers` go with each question to MLflow; `heard` becomes the status of its last
-    /// answer.
+    /// One page, or MLflow's own error. `headers` go with each question to MLflow; `asking` tells what became of them.
     ///
     /// # Errors
     /// [`ListError`].
     pub async fn page(
         &self,
-        mlflow: &Upstream,
+        source: &Source<'_>,
         search: &Search<'_>,
         headers: HeaderMap,
-        heard: &mut Option<StatusCode>,
+        asking: &mut Asking,
         slot: &mut Slot,
     ) -> Result<Response<Bytes>, ListError> {
         let wanted = search.list.wanted(search.max_results)?;
@@ -156,7 +185,7 @@ impl Lists {
         let nothing = search.named.as_ref().is_some_and(Vec::is_empty);
         let narrowed = search.named.as_deref().and_then(query::narrowing);
         let (place, mut narrowed) = self.begin(search, narrowed)?;
-        let mut walk = Walk::new(mlflow, search, headers, place, heard, slot);
+        let mut walk = Walk::new(source, search, headers, place, asking, slot);
         if nothing {
             return match walk.ask(None).await? {
                 Ended::Answer(response) => Ok(response),

@@ -3,6 +3,7 @@
 mod answer;
 mod aftercrash;
 mod ask;
+mod batch;
 mod attest;
 mod changes;
 mod cors;

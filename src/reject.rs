@@ -251,6 +251,18 @@ impl Rejection {
         }
     }
 
+    /// The status that a caller is told.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.face().status
+    }
+
+    /// MLflow's `error_code` for it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.face().code
+    }
+
     /// The whole story, for the line of the request and the log.
     #[must_use]
     pub fn detail(&self) -> String {

@@ -74,6 +74,12 @@ impl<'a> Question<'a> {
         Self { sort, model: "", rest: Cow::Borrowed(query) }
     }
 
+    /// Whatever else was said: a version's number, an alias, a query.
+    #[must_use]
+    pub fn rest(&self) -> &str {
+        &self.rest
+    }
+
     /// The registered model that it is about; nothing for a list.
     #[must_use]
     pub fn model(&self) -> Option<&str> {

@@ -87,13 +87,10 @@ impl ReadCache {
         let Queue(mut queue) = queue;
         let mut fine = false;
         while !end.is_cancelled() {
-            match self.talk(store, &name, &mut queue, &end).await {
-                Ok(()) => fine = true,
-                Err(error) if fine => {
-                    warn!(%error, "other sekishos are not heard: reads pass the cache by");
-                    fine = false;
-                }
-                Err(_) => {}
+            let talked = self.talk(store, &name, &mut queue, &end, &mut fine).await;
+            if std::mem::take(&mut fine) && !end.is_cancelled() {
+                let why = talked.err().map_or("nothing is heard".to_owned(), |error| error.to_string());
+                warn!(why, "other sekishos are not heard: reads pass the cache by");
             }
             tokio::select! {
                 () = end.cancelled() => {}
@@ -113,11 +110,13 @@ impl ReadCache {
         name: &str,
         queue: &mut mpsc::Receiver<Told>,
         end: &CancellationToken,
+        fine: &mut bool,
     ) -> Result<(), StoreError> {
         let Some(news) = store.news().await? else { return Ok(()) };
         // What was written while nobody could be told.
         let came = Note { from: name.to_owned(), flush: true, ..Note::default() };
         store.tell_others(&came.write()).await?;
+        *fine = true;
         tokio::select! {
             () = end.cancelled() => Ok(()),
             () = self.hear(news, name) => Ok(()),

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
+use crate::cache::{From, Question};
 use crate::limit::{self, Slot};
-use crate::upstream::{self, Order, OrderBody, Upstream, UpstreamError};
+use crate::upstream::{self, Order, OrderBody, UpstreamError};
 
 use super::page::Page;
 use super::place::Place;
 use super::rows::{self, Chunk};
-use super::{ListError, Search};
+use super::{Asking, ListError, Search, Source};
 
 /// How often MLflow is asked for one page of ours.
 const MOST_CALLS: u32 = 20;
@@ -32,10 +33,10 @@ pub(super) enum Ended {
 }
 
 pub(super) struct Walk<'a> {
-    mlflow: &'a Upstream,
+    source: &'a Source<'a>,
     search: &'a Search<'a>,
     headers: HeaderMap,
-    heard: &'a mut Option<StatusCode>,
+    asking: &'a mut Asking,
     /// Accounts for MLflow's answers, one after the other, beside what the request holds already.
     slot: &'a mut Slot,
     held: usize,
@@ -51,28 +52,28 @@ pub(super) struct Walk<'a> {
 }
 
 /// What MLflow answered to one question.
-enum Heard {
+enum Told {
     Error(Response<Bytes>),
     Rows(Chunk),
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(
-        mlflow: &'a Upstream,
+        source: &'a Source<'a>,
         search: &'a Search<'a>,
         headers: HeaderMap,
         place: Place,
-        heard: &'a mut Option<StatusCode>,
+        asking: &'a mut Asking,
         slot: &'a mut Slot,
     ) -> Self {
         let held = slot.held();
         let (calls, passed, shown, last) = (0, 0, 0, 0);
         let (most, fruitless) = (MOST_ROWS, false);
         Self {
-            mlflow,
+            source,
             search,
             headers,
-            heard,
+            asking,
             slot,
             held,
             place,
@@ -98,8 +99,8 @@ impl<'a> Walk<'a> {
     /// Only what MLflow says of the question.
     pub(super) async fn ask(&mut self, narrowed: Option<&str>) -> Result<Ended, ListError> {
         Ok(match self.fetch(narrowed, 0, 1).await? {
-            Heard::Error(response) => Ended::Answer(response),
-            Heard::Rows(_) => Ended::Page(Page::new(0), false),
+            Told::Error(response) => Ended::Answer(response),
+            Told::Rows(_) => Ended::Page(Page::new(0), false),
         })
     }
 
@@ -108,11 +109,11 @@ impl<'a> Walk<'a> {
         let mut page = Page::new(wanted);
         while self.calls < MOST_CALLS {
             let chunk = match self.step(page.missing() + 1, narrowed).await? {
-                Heard::Error(response) => return Ok(Ended::Answer(response)),
-                Heard::Rows(chunk) if self.start(&chunk).is_some() => chunk,
-                Heard::Rows(chunk) => match self.find_again(chunk, narrowed).await? {
-                    Heard::Error(response) => return Ok(Ended::Answer(response)),
-                    Heard::Rows(chunk) => chunk,
+                Told::Error(response) => return Ok(Ended::Answer(response)),
+                Told::Rows(chunk) if self.start(&chunk).is_some() => chunk,
+                Told::Rows(chunk) => match self.find_again(chunk, narrowed).await? {
+                    Told::Error(response) => return Ok(Ended::Answer(response)),
+                    Told::Rows(chunk) => chunk,
                 },
             };
             // A place that is nowhere any more is where its count says.
@@ -161,7 +162,7 @@ impl<'a> Walk<'a> {
 
     /// Asks for the next rows and, for finding the place again, the last ones: as many as are missing while nothing is hidden,
     /// else by the share that was, and more and more where nothing is found.
-    async fn step(&mut self, missing: u64, narrowed: Option<&str>) -> Result<Heard, ListError> {
+    async fn step(&mut self, missing: u64, narrowed: Option<&str>) -> Result<Told, ListError> {
         let mut overlap = self.place.overlap();
         let hidden = self.passed > self.shown;
         let guess = if hidden {
@@ -186,7 +187,7 @@ impl<'a> Walk<'a> {
 
     /// Looks for a place that is not where it was: further back, where rows before it have gone, and further on, where many
     /// have come. What was there already if it is nowhere.
-    async fn find_again(&mut self, there: Chunk, narrowed: Option<&str>) -> Result<Heard, ListError> {
+    async fn find_again(&mut self, there: Chunk, narrowed: Option<&str>) -> Result<Told, ListError> {
         let end = there.from + there.rows.len() as u64;
         let (mut at_beginning, mut at_end) = (there.from == 0, !there.more);
         for step in 0..STEPS {
@@ -197,35 +198,57 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 let chunk = match self.fetch(narrowed, from, self.most).await? {
-                    Heard::Error(response) => return Ok(Heard::Error(response)),
-                    Heard::Rows(chunk) => chunk,
+                    Told::Error(response) => return Ok(Told::Error(response)),
+                    Told::Rows(chunk) => chunk,
                 };
                 if self.start(&chunk).is_some() {
-                    return Ok(Heard::Rows(chunk));
+                    return Ok(Told::Rows(chunk));
                 }
                 *over = if from < there.from { from == 0 } else { !chunk.more };
             }
         }
-        Ok(Heard::Rows(there))
+        Ok(Told::Rows(there))
     }
 
-    async fn fetch(&mut self, narrowed: Option<&str>, from: u64, most: u64) -> Result<Heard, ListError> {
+    async fn fetch(&mut self, narrowed: Option<&str>, from: u64, most: u64) -> Result<Told, ListError> {
         self.calls += 1;
-        let order = Order {
-            method: Method::GET,
-            path_and_query: self.search.query.write(narrowed, from, most),
-            headers: self.headers.clone(),
-            body: OrderBody::Empty,
-            repeatable: true,
-        };
-        let (parts, body) = self.mlflow.send(order).await?.into_parts();
-        *self.heard = Some(parts.status);
+        let path_and_query = self.search.query.write(narrowed, from, most);
+        // Whatever the prefix, MLflow answers alike.
+        let query = path_and_query.split_once('?').map_or("", |(_, query)| query);
+        let question = Question::of_page(self.search.list.sort(), query);
         self.slot.keep_only(self.held);
-        let body = upstream::collect_held(body, ANSWER, self.slot).await?;
-        match parts.status {
-            StatusCode::OK => Ok(Heard::Rows(self.read(body, from).await?)),
+        let Source { mlflow, cache, clock } = self.source;
+        let known = (!self.asking.anew).then(|| cache.get(&question, clock.steady())).flatten();
+        let (entry, source) = match known {
+            Some(entry) => {
+                self.slot.hold(entry.body.len().saturating_mul(2)).await.map_err(UpstreamError::NoRoom)?;
+                (entry, From::Memory)
+            }
+            None => {
+                let order = Order {
+                    method: Method::GET,
+                    path_and_query: path_and_query.clone(),
+                    headers: self.headers.clone(),
+                    body: OrderBody::Empty,
+                    repeatable: true,
+                };
+                let slot = &mut *self.slot;
+                let ask = async {
+                    let (parts, body) = mlflow.send(order).await?.into_parts();
+                    let body = upstream::collect_held(body, ANSWER, slot).await?;
+                    Ok(Response::from_parts(parts, body))
+                };
+                cache.ask(&question, || clock.steady(), ask).await?
+            }
+        };
+        if source == From::Mlflow {
+            self.asking.status = Some(entry.status);
+        }
+        self.asking.from = Some(self.asking.from.map_or(source, |before| before.and(source)));
+        match entry.status {
+            StatusCode::OK => Ok(Told::Rows(self.read(entry.body.clone(), from).await?)),
             status if status.is_client_error() || status.is_server_error() => {
-                Ok(Heard::Error(Response::from_parts(parts, body)))
+                Ok(Told::Error(entry.response()))
             }
             status => Err(ListError::Status(status)),
         }

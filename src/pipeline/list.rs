@@ -7,27 +7,32 @@ use http::{Response, StatusCode};
 
 use crate::authz::Permit;
 use crate::limit::Slot;
-use crate::lists::{List, Query, Search};
+use crate::lists::{Asking, List, Query, Search, Source};
 use crate::operation::{Object, Permission};
 use crate::reject::Rejection;
 use crate::route::Operation;
+use crate::route::table::Answer;
 use crate::stage::Stage;
 use crate::upstream::Order;
 
 use super::Gate;
 
 impl Gate {
-    /// `order` is the request as it would go on to MLflow: its headers go with each question of the walk. `heard` becomes the
-    /// status of MLflow's last answer.
+    /// `order` is the request as it would go on to MLflow: its headers go with each question of the walk, which `asking` tells
+    /// of.
     pub(super) async fn page(
         &self,
-        list: List,
         operation: &Operation,
         permit: &Permit,
         order: Order,
-        heard: &mut Option<StatusCode>,
+        asking: &mut Asking,
         slot: &mut Slot,
     ) -> Result<Response<Bytes>, Rejection> {
+        let list = if operation.found.row.answer == Answer::RegisteredModels {
+            List::Models
+        } else {
+            List::Versions
+        };
         let message = operation.says();
         let path =
             format!("{}{}", self.static_prefix.as_deref().unwrap_or_default(), operation.found.write_path());
@@ -49,7 +54,8 @@ impl Gate {
             named: permit.named_models(),
             sees_all: permit.covers(Permission::Admin, &Object::Server),
         };
-        let page = self.lists.page(&self.mlflow, &search, order.headers, heard, slot).await?;
+        let source = Source { mlflow: &self.mlflow, cache: &self.cache, clock: &self.clock };
+        let page = self.lists.page(&source, &search, order.headers, asking, slot).await?;
         if page.status() != StatusCode::OK || !self.calls_stages(operation.found.row.answer) {
             return Ok(page);
         }

@@ -51,6 +51,7 @@ impl Gate {
             Ours::Report => self.report_evidence(&passed).await,
             Ours::History => self.history(&passed).await,
             Ours::Review => self.review(&passed).await,
+            Ours::BatchGet => self.batch_get(&mut passed, &mut trail).await,
             Ours::PurgeCache => {
                 self.cache.purge();
                 Ok(Bytes::from_static(b"{}"))

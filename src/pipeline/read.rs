@@ -7,14 +7,14 @@ use crate::authz::Permit;
 use crate::cache::Question;
 use crate::limit::Slot;
 use crate::listen::{Outbound, boxed, full};
-use crate::lists::List;
+use crate::lists::{Asking, List};
 use crate::reject::Rejection;
 use crate::route::Operation;
 use crate::stage::Stage;
 use crate::upstream::Order;
 
 use super::perform::ANSWER;
-use super::remembered::Read;
+use super::remembered::{Read, asks_mlflow};
 use super::upload::endable;
 use super::{Gate, Passed, answer};
 
@@ -36,7 +36,12 @@ impl Gate {
             let stream = stream.map(|stream| endable(stream).0);
             let mut order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
             answer::ask_for_the_whole(&mut order.headers, &operation);
-            self.asked_anew(&operation, &permit, wanted, order, &mut trail, &mut slot).await
+            if List::of(operation.found.row.answer).is_some() {
+                let asking = Asking { anew: asks_mlflow(&parts.headers), ..Asking::default() };
+                self.listed(&operation, &permit, order, asking, &mut trail, &mut slot).await
+            } else {
+                self.asked_anew(&operation, &permit, wanted, order, &mut trail, &mut slot).await
+            }
         };
         match answered {
             Ok(response) => {
@@ -53,6 +58,25 @@ impl Gate {
         }
     }
 
+    /// A page of a list, as far as the caller may see it.
+    async fn listed(
+        &self,
+        operation: &Operation,
+        permit: &Permit,
+        order: Order,
+        mut asking: Asking,
+        trail: &mut Trail,
+        slot: &mut Slot,
+    ) -> Result<Response<Outbound>, Rejection> {
+        let page = self.page(operation, permit, order, &mut asking, slot).await;
+        asking.status.into_iter().for_each(|status| trail.note_upstream(status));
+        let mut page = page?;
+        if let Some(from) = asking.from.filter(|_| self.cache.is_on(self.clock.steady())) {
+            self.tell_source(page.headers_mut(), from, None);
+        }
+        Ok(page.map(full))
+    }
+
     /// What MLflow says now, as far as the caller may see it.
     async fn asked_anew(
         &self,
@@ -63,12 +87,6 @@ impl Gate {
         trail: &mut Trail,
         slot: &mut Slot,
     ) -> Result<Response<Outbound>, Rejection> {
-        if let Some(list) = List::of(operation.found.row.answer) {
-            let mut heard = None;
-            let page = self.page(list, operation, permit, order, &mut heard, slot).await;
-            heard.into_iter().for_each(|status| trail.note_upstream(status));
-            return page.map(|response| response.map(full));
-        }
         let response = self.mlflow.send(order).await?;
         trail.note_upstream(response.status());
         match wanted {

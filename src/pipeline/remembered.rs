@@ -1,6 +1,7 @@
 //! Reads of the registry that are answered from memory where they can be. Rights are decided before, each time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -61,35 +62,30 @@ impl Gate {
             }
         };
         let mut response = self.in_words(read, &entry, slot).await?;
-        let headers = response.headers_mut();
+        let age = (from != From::Mlflow).then(|| entry.age(self.clock.steady()));
+        self.tell_source(response.headers_mut(), from, age);
+        Ok(response)
+    }
+
+    /// Says where an answer came from, and how old it is if that is one age.
+    pub(super) fn tell_source(&self, headers: &mut HeaderMap, from: From, age: Option<Duration>) {
         let said = match from {
             From::Memory => "HIT",
             From::Mlflow => "MISS",
             From::Stale => "STALE",
         };
         headers.insert(SAYS, HeaderValue::from_static(said));
-        if from != From::Mlflow {
-            headers.insert(header::AGE, entry.age(self.clock.steady()).as_secs().into());
+        if let Some(age) = age {
+            headers.insert(header::AGE, age.as_secs().into());
         }
         if from == From::Stale {
             headers.insert(header::WARNING, STALE);
         }
-        Ok(response)
+        self.note_source(from);
     }
 
-    /// What MLflow says, or what it said before it was gone, which is told once.
-    async fn asked(
-        &self,
-        question: &Question<'_>,
-        order: Order,
-        slot: &mut Slot,
-    ) -> Result<(Arc<Entry>, From), Rejection> {
-        let ask = async {
-            let (parts, body) = self.mlflow.send(order).await?.into_parts();
-            let body = upstream::collect_held(body, ANSWER, slot).await?;
-            Ok(Response::from_parts(parts, body))
-        };
-        let (entry, from) = self.cache.ask(question, || self.clock.steady(), ask).await?;
+    /// That MLflow is gone is told once, and that it is back.
+    pub(super) fn note_source(&self, from: From) {
         match from {
             From::Stale if self.cache.served_stale() == 1 => {
                 warn!("mlflow does not answer: reads of what is known are answered from memory");
@@ -101,7 +97,21 @@ impl Gate {
             }
             From::Stale | From::Memory => {}
         }
-        Ok((entry, from))
+    }
+
+    /// What MLflow says, or what it said before it was gone.
+    async fn asked(
+        &self,
+        question: &Question<'_>,
+        order: Order,
+        slot: &mut Slot,
+    ) -> Result<(Arc<Entry>, From), Rejection> {
+        let ask = async {
+            let (parts, body) = self.mlflow.send(order).await?.into_parts();
+            let body = upstream::collect_held(body, ANSWER, slot).await?;
+            Ok(Response::from_parts(parts, body))
+        };
+        Ok(self.cache.ask(question, || self.clock.steady(), ask).await?)
     }
 
     /// An answer of MLflow's in the words of the reader: made once, and kept beside it until a version stands elsewhere.
@@ -130,7 +140,12 @@ impl Gate {
         Ok(response)
     }
 
-    async fn shown_once(&self, read: &Read<'_>, entry: &Entry, slot: &Slot) -> Result<Arc<Shown>, Rejection> {
+    pub(super) async fn shown_once(
+        &self,
+        read: &Read<'_>,
+        entry: &Entry,
+        slot: &Slot,
+    ) -> Result<Arc<Shown>, Rejection> {
         // Before it is made: what changes meanwhile has it made again.
         let stages = self.stages.generation();
         let reader = reader(read.operation);
@@ -151,7 +166,7 @@ impl Gate {
 }
 
 /// Whether the caller wants MLflow's answer of now (RFC 9111 section 5.2.1).
-fn asks_mlflow(sent: &HeaderMap) -> bool {
+pub(super) fn asks_mlflow(sent: &HeaderMap) -> bool {
     let values = sent.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))

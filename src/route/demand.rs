@@ -291,12 +291,19 @@ impl<'a> Parts<'a> {
     }
 
     fn model(&self, field: &'static str) -> Result<&'a str, Misread> {
-        let name = self.required(field)?;
-        if name.chars().any(char::is_control) || name == "." || name == ".." {
-            return Err(Misread::UnshowableName(field));
-        }
-        if name.contains(['/', ':']) { Err(Misread::ModelName(super::shortened(name))) } else { Ok(name) }
+        model_name(field, self.required(field)?)
     }
+}
+
+/// A registered model's name, if it can be one.
+///
+/// # Errors
+/// [`Misread::UnshowableName`], [`Misread::ModelName`].
+pub fn model_name<'a>(field: &'static str, name: &'a str) -> Result<&'a str, Misread> {
+    if name.chars().any(char::is_control) || name == "." || name == ".." {
+        return Err(Misread::UnshowableName(field));
+    }
+    if name.contains(['/', ':']) { Err(Misread::ModelName(super::shortened(name))) } else { Ok(name) }
 }
 
 /// What the keys of tags begin with that tell of test results.

@@ -205,7 +205,7 @@ def test_what_comes_and_goes_and_is_called_otherwise(here: Ruled) -> None:
     one, two = (f"{API}registered-models/get?name={name}" for name in names)
     other = f"{API}registered-models/get?name={OTHER}"
     register(here, root, OTHER)
-    get(here, root, other)
+    until(lambda: says(get(here, root, other)) == "HIT")
     assert [(answer.status, says(answer)) for answer in (get(here, root, one), get(here, root, one))] == [(404, "MISS"), (404, "HIT")]
     assert here.ask(root, "POST", f"{API}registered-models/create", {"name": names[0]}).status == 200
     made = get(here, root, one).json()["registered_model"]["creation_timestamp"]
@@ -352,3 +352,58 @@ def test_no_reader_sees_what_was_before_an_answered_write(here: Ruled, ann: str)
     assert not history.wrong, history.wrong[:5]
     # Without these nothing was shown.
     assert history.hits > 50 and history.reads > history.hits, history
+
+
+def test_lists_are_read_from_memory_too(here: Ruled, ann: str, version: str) -> None:
+    """Each caller sees their part of one answer of MLflow's; a write of any model has lists asked anew."""
+    sam = here.token("iris_*", user="sam@example.com")
+    for target in ("registered-models/search?max_results=50", "model-versions/search?max_results=50&order_by=version_number%20ASC"):
+        first, again, pages = (get(here, ann, prefix + target) for prefix in (API, API, AJAX))
+        assert [says(answer) for answer in (first, again, pages)] == ["MISS", "HIT", "HIT"], target
+        assert first.body == again.body and MODEL in first.body.decode()
+        theirs = get(here, sam, API + target)
+        assert (theirs.status, says(theirs), theirs.json()) == (200, "HIT", {})
+        assert says(get(here, ann, API + target, Cache_Control="no-cache")) == "MISS"
+        body = {"name": MODEL, "version": version, "key": "k", "value": f"listed {target[:5]}"}
+        assert here.ask(ann, "POST", f"{API}model-versions/set-tag", body).status == 200
+        after = get(here, ann, API + target)
+        assert says(after) == "MISS" and f"listed {target[:5]}" in after.body.decode()
+
+
+BATCH = "/sekisho/v1/model-versions:batchGet"
+
+
+def asked(*pairs: tuple[str, str]) -> dict[str, list[dict[str, str]]]:
+    return {"model_versions": [{"name": name, "version": version} for name, version in pairs]}
+
+
+def test_many_versions_in_one_request(here: Ruled, ann: str, version: str) -> None:
+    """Each is answered as it would be alone, or refused as it would be alone, in the order in which they were asked for."""
+    other = register(here, ann, OTHER)
+    sam = here.token(OTHER, user="sam@example.com")
+    pairs = [(OTHER, other), (MODEL, version), (OTHER, "99"), (OTHER, other), (OTHER, "01"), ("a/b", "1"), ("", "1")]
+    answer = here.ask(sam, "POST", BATCH, asked(*pairs))
+    assert answer.status == 200, answer.body
+    results = answer.json()["results"]
+    alone = get(here, sam, f"{API}model-versions/get?name={OTHER}&version={other}").json()
+    assert results[0] == results[3] == alone
+    told = [(each["error"]["status"], each["error"]["error_code"]) for each in results if "error" in each]
+    assert told == [
+        (403, "PERMISSION_DENIED"), (404, "RESOURCE_DOES_NOT_EXIST"), (400, "INVALID_PARAMETER_VALUE"),
+        (400, "INVALID_PARAMETER_VALUE"), (400, "INVALID_PARAMETER_VALUE"),
+    ]  # fmt: skip
+    hidden = get(here, sam, f"{API}model-versions/get?name={MODEL}&version={version}").json()
+    assert results[1]["error"]["message"] == hidden["message"]
+    until(lambda: any("1 of them were refused, the first: " in str(line.get("reason")) for line in here.sekisho.told()))
+
+
+def test_a_batch_sees_what_was_written_and_has_its_bounds(here: Ruled, ann: str, version: str) -> None:
+    pairs = asked(*[(MODEL, version)] * 1_000)
+    assert len(here.ask(ann, "POST", BATCH, pairs).json()["results"]) == 1_000
+    body = {"name": MODEL, "version": version, "key": "k", "value": "batch"}
+    assert here.ask(ann, "POST", f"{API}model-versions/set-tag", body).status == 200
+    results = here.ask(ann, "POST", BATCH, pairs).json()["results"]
+    assert all({"key": "k", "value": "batch"} in each["model_version"]["tags"] for each in results)
+    assert here.ask(ann, "POST", BATCH, asked(*[(MODEL, version)] * 1_001)).status == 400
+    assert here.ask(ann, "POST", BATCH, {}).json() == {"results": []}
+    assert here.ask(None, "POST", BATCH, pairs).status == 401

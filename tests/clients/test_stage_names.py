@@ -70,9 +70,10 @@ class House(Ruled):
 
 @contextmanager
 def opened() -> Iterator[House]:
-    """A gate with rules."""
+    """A gate with rules, and with no memory: what is written past it is shown at once."""
     need_binary()
-    with MlflowServer(LOGS) as server, Sekisho(server.url, LOGS, settings={"rules": {"mode": "enforce"}}) as sekisho:
+    settings = {"rules": {"mode": "enforce"}, "cache": {"ttl_seconds": 0}}
+    with MlflowServer(LOGS) as server, Sekisho(server.url, LOGS, settings=settings) as sekisho:
         yield House(sekisho, server)
 
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 from conftest import LOGS, need_binary
 from harness.mlflow_server import MlflowServer
-from harness.rest import Answer, send_raw
+from harness.rest import Answer, send, send_raw
 from harness.sekisho import Sekisho
 from hostile import forge
 from hostile.sow import sow, without_hidden
@@ -47,7 +47,8 @@ PEOPLE: dict[str, tuple[str | list[str], list[str]]] = {
 }
 NOBODY = "no token"
 
-_VOLATILE = {"date", "x-request-id", "etag", "last-modified"}
+# When somebody else asked the same before says nothing of what they saw.
+_VOLATILE = {"date", "x-request-id", "etag", "last-modified", "age", "x-sekisho-cache"}
 _NEW = re.compile(r"\b1[6-9]\d{11}\b|\b[0-9a-f]{32}\b|\d{4}-\d\d-\d\d[ T][\d:.]+")
 _FOLDER = re.compile(r"/\S*/mlflow-\w+")
 _READING_POST = re.compile(r"/graphql|/search|/get-latest-versions")
@@ -81,6 +82,12 @@ class Server:
         if self.gate is not None:
             self.gate.__exit__(None, None, None)
 
+    def _forget(self) -> None:
+        """What sekisho knows is not so any more."""
+        if self.gate is not None:
+            purged = send(self.url, "POST", "/sekisho/v1/cache:purge", self.house.admin, {})
+            assert purged.status == 200, purged.body
+
     def send(self, steps: Sequence[Request], token: str | None) -> tuple[list[Answer], list[str]]:
         """Sends them in their order; the answers, and what has changed at the end. Then all is as before."""
         answers = [send_raw(self.url, step.message(self.house.words, token)) for step in steps]
@@ -90,6 +97,7 @@ class Server:
         changes = self.clean.difference(after)
         if changes:
             self.mlflow.restore(*self.seeded)
+            self._forget()
         self._untouched = self._glance()
         return answers, changes
 
@@ -101,6 +109,7 @@ class House:
     words: Mapping[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     secret: bytes = b""
+    admin: str = ""
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)
     twins: dict[Twin, str] = field(default_factory=dict)
     gated: Server = field(init=False)
@@ -223,6 +232,7 @@ def open_house(folder: Path) -> Iterator[House]:
         house.words = {**house.words, **forge.words(house.secret)}
         gates = [open_gate(server, house) for server in (behind, alone)]
         house.tokens = {who: token_of(gates[0], who, role, claim) for who, (role, claim) in PEOPLE.items()}
+        house.admin = token_of(gates[0], "admin", "admin", [])
         house.gated = Server(behind, gates[0].url, full, house, gates[0])
         house.bare = Server(bare, bare.url, full, house)
         house.empty = Server(alone, gates[1].url, empty, house, gates[1])

@@ -38,6 +38,8 @@ pub enum Ours {
     StoodIn,
     /// Lines of the record.
     Review,
+    /// Many versions by name and number.
+    BatchGet,
     /// Forgets answers that are kept in memory.
     PurgeCache,
     /// A call of Databricks' registry that MLflow has not.
@@ -54,6 +56,7 @@ pub(super) const ROWS: &[Row] = &[
     row(POST, Own, "approvals/{number}/withdraw", Message("own.Comment"), &[on(StageTransition, SomeModel)], Write).answers(Answer::Ours(Ours::Withdraw)),
     row(GET, Own, "audit", Message("own.Review"), &[on(AuditRead, Server)], Read).answers(Answer::Ours(Ours::Review)),
     row(POST, Own, "cache:purge", Message("own.PurgeCache"), ADMIN, Write).answers(Answer::Ours(Ours::PurgeCache)),
+    row(POST, Own, "model-versions:batchGet", Message("own.BatchGet"), &[on(MetadataRead, SomeModel)], Read).answers(Answer::Ours(Ours::BatchGet)),
     row(GET, Own, "models/{name}/stages/{stage}", Message("own.At"), &[on(MetadataRead, Model("name"))], Read).answers(Answer::Ours(Ours::StoodIn)),
     row(GET, Own, "models/{name}/versions/{version}", Nothing, &[on(MetadataRead, Model("name"))], Read).answers(Answer::Ours(Ours::Version)),
     row(POST, Own, "models/{name}/versions/{version}/digest", Message("own.TakeDigest"), &[on(ModelWrite, Model("name"))], Write).answers(Answer::Ours(Ours::TakeDigest)),
