@@ -29,7 +29,7 @@ use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
-use crate::pipeline::{Below, Ended, Gate, Patience, Readings, Reviews};
+use crate::pipeline::{Batches, Below, Ended, Gate, Patience, Readings, Reviews};
 use crate::ready::{Latch, Ready};
 use crate::record::line::{Entry, Line};
 use crate::record::{self, Standing as Recording};
@@ -153,9 +153,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let (trigger, drain) = drain::channel(settings.grace);
     let (written, writing, left) = record::open(&settings.record, &clock)?;
     let keeper = Keeper::new(&settings.record.path, written.clone(), clock.clone());
-    let standing = Standing::default();
-    let first = reader.current();
-    standing.note_unkept(&first, keeper.begin(&first)?.map(|error| error.to_string()));
+    let standing = kept_first(&keeper, &reader.current())?;
     let health = Health {
         ready: Ready::default(),
         standing: standing.clone(),
@@ -176,6 +174,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         registry,
         digests: Digests::default(),
         readings: Readings::new(settings.patience, gate.clone()),
+        batches: Batches::default(),
         stages,
         below: Below::default(),
         settles: settings.settles,
@@ -193,6 +192,13 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     let read_versions_at_start = settings.read_versions_at_start;
     let record = (writing, left);
     Ok(Bound { data, admin, gate, health, policies, trigger, drain, record, read_versions_at_start })
+}
+
+/// The first policies are kept before anything is served.
+fn kept_first(keeper: &Keeper, first: &PolicySet) -> Result<Standing, KeepError> {
+    let standing = Standing::default();
+    standing.note_unkept(first, keeper.begin(first)?.map(|error| error.to_string()));
+    Ok(standing)
 }
 
 impl Bound {

@@ -32,6 +32,7 @@ mod sizes;
 mod transition;
 mod upload;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ use crate::ownership::{Holding, Ownership};
 use crate::registry::Registry;
 use crate::reject::Rejection;
 use crate::route::cross_site::{self, Here, Origins};
+use crate::route::message::Message;
 use crate::route::table::{Answer, Form, Rule, Verb};
 use crate::route::{self, Found, Misread, Operation};
 use crate::stages::Stages;
@@ -67,12 +69,14 @@ use crate::upstream::Upstream;
 
 pub use aftercrash::SETTLES;
 pub use attest::ATTESTED_AT_ONCE;
+pub use batch::create::Batches;
 pub use departures::Ended;
 pub use frozen::Frozen;
 pub use latest::Below;
 pub use readings::{Patience, Readings};
 pub use reviews::Reviews;
 
+use batch::create::{BATCH_TAG, Batched};
 use rules::Warned;
 
 /// Everything that a request meets.
@@ -99,6 +103,8 @@ pub struct Gate {
     pub digests: Digests,
     /// Files that are being read for somebody who waits.
     pub readings: Readings,
+    /// Batches that are under way.
+    pub batches: Batches,
     /// Where versions stand.
     pub stages: Arc<Stages>,
     /// What was found below the newest versions that MLflow names.
@@ -127,6 +133,16 @@ pub struct Gate {
     pub origins: Origins,
 }
 
+type Answering = Pin<Box<dyn Future<Output = Response<Outbound>> + Send>>;
+
+/// A request's body.
+enum Sent {
+    /// As it comes.
+    Coming(Inbound),
+    /// Part of another request, which was read.
+    Whole(Bytes),
+}
+
 /// A request that may go on: what it does, who may, and the place it takes.
 struct Passed {
     slot: Slot,
@@ -143,12 +159,17 @@ impl Gate {
     pub async fn answer(self: Arc<Self>, request: Request<Inbound>, peer: Peer) -> Response<Outbound> {
         let origins = self.origins.clone();
         let origin = origins.listed(request.headers()).cloned();
-        let mut response = self.told(request, peer).await;
+        let mut response = self.told(request.map(Sent::Coming), peer).await;
         origins.tell(response.headers_mut(), origin);
         response
     }
 
-    async fn told(self: Arc<Self>, request: Request<Inbound>, peer: Peer) -> Response<Outbound> {
+    /// Answers a part of another request as a request of its own. Boxed, because it is this very way that leads here.
+    fn part(self: Arc<Self>, request: Request<Sent>, peer: Peer) -> Answering {
+        Box::pin(self.told(request, peer))
+    }
+
+    async fn told(self: Arc<Self>, request: Request<Sent>, peer: Peer) -> Response<Outbound> {
         let id = RequestId::kept_or_new(request.headers().get(X_REQUEST_ID));
         let method = request.method().clone();
         let mut trail = Trail::open(&self.journal, &self.clock, id, peer.addr.ip(), &method);
@@ -173,7 +194,7 @@ impl Gate {
 
     async fn walk(
         &self,
-        request: Request<Inbound>,
+        request: Request<Sent>,
         peer: Peer,
         trail: &mut Trail,
         graphql: &mut Option<String>,
@@ -217,6 +238,11 @@ impl Gate {
         let permit = self.govern(permit, &mut operation, &mut holding, &mut warned).await?;
         if permit.demands().len() > asked {
             trail.note_permit(&permit, operation.found.row.access);
+        }
+        if let (Some(Batched(mark)), route::Parameters::Message(message)) =
+            (parts.extensions.get(), &mut operation.parameters)
+        {
+            message.add("tags", Message::of_texts([("key", BATCH_TAG), ("value", mark)]));
         }
         trail.note_warned(warned);
         Ok(Passed { slot, operation, permit, parts, stream, peer, holding })
@@ -303,9 +329,13 @@ impl Gate {
 /// The body of a request, whole; or as it comes, for a row whose file streams.
 async fn take_body(
     found: &Found,
-    body: Inbound,
+    body: Sent,
     slot: &mut Slot,
 ) -> Result<(Bytes, Option<Inbound>), Rejection> {
+    let body = match body {
+        Sent::Coming(body) => body,
+        Sent::Whole(bytes) => return Ok((bytes, None)),
+    };
     match found.row.form {
         Form::Upload => Ok((Bytes::new(), Some(body))),
         Form::SmallFile(_) => Ok((limit::read_json_body(body, SMALL_FILE, slot).await?, None)),

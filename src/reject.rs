@@ -106,6 +106,9 @@ pub enum Rejection {
     /// Somebody else changed the version at the same moment.
     #[error("somebody else changes this version at this moment; look where it stands before you repeat this")]
     Overtaken,
+    /// The same batch, by its idempotency key, is under way.
+    #[error("a batch with this idempotency key is under way: repeat it when that has ended")]
+    SameBatch,
     /// A transition was begun and could not be written to the end.
     #[error("the transition was begun and mlflow does not answer; it will be ended by itself")]
     HalfWritten(#[source] FactError),
@@ -245,6 +248,7 @@ impl Rejection {
             | Self::CutOff
             | Self::StillWritten(..)
             | Self::Overtaken
+            | Self::SameBatch
             | Self::HalfWritten(_)
             | Self::NotArchived { .. } => face(StatusCode::CONFLICT, "ABORTED"),
             Self::Unreadable(_) => face(StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
@@ -289,6 +293,7 @@ impl Rejection {
             | Self::NoSuch(_)
             | Self::Off(_)
             | Self::Overtaken
+            | Self::SameBatch
             | Self::HalfWritten(_)
             | Self::NotArchived { .. }
             | Self::Question(_)

@@ -1,5 +1,7 @@
 //! Many versions in one request, each answered or refused on its own, in the order in which they were asked for.
 
+pub(super) mod create;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -105,14 +107,7 @@ impl Gate {
     /// What MLflow says of one version, in the house's words, or its error.
     async fn told_of(&self, read: &Read<'_>, entry: &Entry, slot: &Slot) -> Result<String, Rejection> {
         if entry.status != StatusCode::OK {
-            #[derive(Deserialize)]
-            struct Said {
-                error_code: String,
-                #[serde(default)]
-                message: String,
-            }
-            let said: Said =
-                serde_json::from_slice(&entry.body).map_err(|_| FactError::Status(entry.status))?;
+            let said = said(&entry.body).ok_or(FactError::Status(entry.status))?;
             return Ok(error(entry.status, &said.error_code, &said.message));
         }
         let shown = self.shown_once(read, entry, slot).await?;
@@ -130,6 +125,18 @@ fn may_read<'a>(permit: &Permit, one: &'a Message) -> Result<Question<'a>, Rejec
     }
     permit.also(&[Demand::new(Permission::MetadataRead, Object::Model(name.into()))])?;
     Ok(Question::of_version(name, version))
+}
+
+/// MLflow's error, or one of ours in its form.
+#[derive(Deserialize)]
+struct Said {
+    error_code: String,
+    #[serde(default)]
+    message: String,
+}
+
+fn said(body: &[u8]) -> Option<Said> {
+    serde_json::from_slice(body).ok()
 }
 
 /// One of them that is not answered, in MLflow's words and with the status that it would have had.

@@ -2,14 +2,14 @@
 
 use http::{Request, Response, StatusCode};
 
-use super::{Gate, answer};
+use super::{Gate, Sent, answer};
 use crate::audit::Trail;
-use crate::listen::{Inbound, Outbound, empty};
+use crate::listen::{Outbound, empty};
 use crate::reject::Rejection;
 use crate::route;
 
 impl Gate {
-    pub(super) fn preflight(&self, request: &Request<Inbound>, mut trail: Trail) -> Response<Outbound> {
+    pub(super) fn preflight(&self, request: &Request<Sent>, mut trail: Trail) -> Response<Outbound> {
         let asked = request.headers();
         let allowed = route::refuse_hosts(asked, request.uri(), request.version())
             .and_then(|()| self.origins.preflight(asked));

@@ -1,5 +1,7 @@
 //! What sekisho answers by itself.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -32,7 +34,12 @@ const NAMES: usize = 100;
 
 impl Gate {
     /// Answers what MLflow is not asked.
-    pub(super) async fn ours(&self, which: Ours, mut passed: Passed, mut trail: Trail) -> Response<Outbound> {
+    pub(super) async fn ours(
+        self: &Arc<Self>,
+        which: Ours,
+        mut passed: Passed,
+        mut trail: Trail,
+    ) -> Response<Outbound> {
         let write = passed.operation.is_write();
         let mut warned = Warned::new();
         let answered = match which {
@@ -51,6 +58,7 @@ impl Gate {
             Ours::Report => self.report_evidence(&passed).await,
             Ours::History => self.history(&passed).await,
             Ours::Review => self.review(&passed).await,
+            Ours::BatchCreate => self.batch_create(&mut passed).await,
             Ours::BatchGet => self.batch_get(&mut passed, &mut trail).await,
             Ours::PurgeCache => {
                 self.cache.purge();

@@ -3,25 +3,25 @@
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::audit::Trail;
-use crate::listen::{Inbound, Outbound, full};
+use crate::listen::{Outbound, full};
 use crate::reject::Rejection;
 use crate::route;
 
-use super::super::{Gate, answer};
+use super::super::{Gate, Sent, answer};
 
 /// Where Databricks tells of a workspace. An empty object tells nothing, and ends the question.
 const CONFIG: &str = "/.well-known/databricks-config";
 
 impl Gate {
     /// Whether a request is the probe. Its path is taken in one spelling alone.
-    pub(in super::super) fn is_probe(&self, request: &Request<Inbound>) -> bool {
+    pub(in super::super) fn is_probe(&self, request: &Request<Sent>) -> bool {
         let path = request.uri().path();
         let below = self.static_prefix.as_deref().and_then(|prefix| path.strip_prefix(prefix));
         request.method() == Method::GET && (path == CONFIG || below == Some(CONFIG))
     }
 
     /// Answers it, without a credential.
-    pub(in super::super) fn probe(&self, request: &Request<Inbound>, mut trail: Trail) -> Response<Outbound> {
+    pub(in super::super) fn probe(&self, request: &Request<Sent>, mut trail: Trail) -> Response<Outbound> {
         trail.note_route(CONFIG.to_owned());
         if let Err(misread) = route::refuse_hosts(request.headers(), request.uri(), request.version()) {
             return answer::refuse(&Rejection::from(misread), trail, None, false);

@@ -40,6 +40,8 @@ pub enum Ours {
     Review,
     /// Many versions by name and number.
     BatchGet,
+    /// Registers many versions.
+    BatchCreate,
     /// Forgets answers that are kept in memory.
     PurgeCache,
     /// A call of Databricks' registry that MLflow has not.
@@ -56,6 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     row(POST, Own, "approvals/{number}/withdraw", Message("own.Comment"), &[on(StageTransition, SomeModel)], Write).answers(Answer::Ours(Ours::Withdraw)),
     row(GET, Own, "audit", Message("own.Review"), &[on(AuditRead, Server)], Read).answers(Answer::Ours(Ours::Review)),
     row(POST, Own, "cache:purge", Message("own.PurgeCache"), ADMIN, Write).answers(Answer::Ours(Ours::PurgeCache)),
+    row(POST, Own, "model-versions:batchCreate", Message("own.BatchCreate"), &[on(ModelWrite, SomeModel)], Write).answers(Answer::Ours(Ours::BatchCreate)),
     row(POST, Own, "model-versions:batchGet", Message("own.BatchGet"), &[on(MetadataRead, SomeModel)], Read).answers(Answer::Ours(Ours::BatchGet)),
     row(GET, Own, "models/{name}/stages/{stage}", Message("own.At"), &[on(MetadataRead, Model("name"))], Read).answers(Answer::Ours(Ours::StoodIn)),
     row(GET, Own, "models/{name}/versions/{version}", Nothing, &[on(MetadataRead, Model("name"))], Read).answers(Answer::Ours(Ours::Version)),
