@@ -52,7 +52,7 @@ def chain(folder, keys):
             seq, tip, torn, lines = int(said[0]), said[2].decode(), None, lines + 1
         torn and fail(f"{path}:{torn[0]}", "broken")
     all(holds(keys, *stub) or fail(stub[3], "the stub is not signed with the key") for stub in stubs)
-    return lines, heads or fail(folder, "no head is signed with the key")
+    return lines, heads or (0 if stubs else fail(folder, "no head is signed with the key"))
 
 root = pathlib.Path(sys.argv[1])
 key = load_pem_public_key(pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else root / "audit.pub").read_bytes())

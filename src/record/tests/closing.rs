@@ -74,3 +74,24 @@ fn what_is_not_there_is_a_gap() {
     let gaps = lay_out(&path).unwrap().gaps;
     assert_eq!(gaps, [(1, closed[1].last), gap(last)], "the current file goes on from there");
 }
+
+#[test]
+fn lines_without_a_head_are_proved_by_the_stubs_of_those_that_had_one() {
+    let house = House::new();
+    let rhythm = Rhythm { file_bytes: 1, head_lines: u64::MAX, ..Rhythm::default() };
+    let (mut ledger, _) = house.open(rhythm);
+    let add = |ledger: &mut Ledger| {
+        ledger.add(&entry(1)).unwrap();
+        ledger.sync().unwrap();
+    };
+    add(&mut ledger);
+    assert!(house.verified().is_err(), "nothing is signed yet");
+    ledger.turn_if_due(at(0), &[]).unwrap();
+    add(&mut ledger);
+    for segment in folder::segments(ledger.path()).unwrap() {
+        retain::compress(&segment).unwrap();
+    }
+    retain::remove_old(ledger.path(), "a", &house.signer, Duration::ZERO, at(7_200)).unwrap();
+    let proof = house.verified().unwrap();
+    assert!(proof.removed > 0, "{proof:?}");
+}
