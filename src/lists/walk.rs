@@ -232,9 +232,10 @@ impl<'a> Walk<'a> {
                     body: OrderBody::Empty,
                     repeatable: true,
                 };
-                let slot = &mut *self.slot;
+                let (slot, heard) = (&mut *self.slot, &mut self.asking.status);
                 let ask = async {
                     let (parts, body) = mlflow.send(order).await?.into_parts();
+                    *heard = Some(parts.status);
                     let body = upstream::collect_held(body, ANSWER, slot).await?;
                     Ok(Response::from_parts(parts, body))
                 };

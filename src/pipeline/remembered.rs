@@ -54,11 +54,7 @@ impl Gate {
             None => {
                 let mut order = order();
                 answer::ask_for_the_whole_of(&mut order.headers);
-                let asked = self.asked(&read.question, order, slot).await?;
-                if asked.1 == From::Mlflow {
-                    trail.note_upstream(asked.0.status);
-                }
-                asked
+                self.asked(&read.question, order, trail, slot).await?
             }
         };
         let mut response = self.in_words(read, &entry, slot).await?;
@@ -104,14 +100,19 @@ impl Gate {
         &self,
         question: &Question<'_>,
         order: Order,
+        trail: &mut Trail,
         slot: &mut Slot,
     ) -> Result<(Arc<Entry>, From), Rejection> {
+        let mut heard = None;
         let ask = async {
             let (parts, body) = self.mlflow.send(order).await?.into_parts();
+            heard = Some(parts.status);
             let body = upstream::collect_held(body, ANSWER, slot).await?;
             Ok(Response::from_parts(parts, body))
         };
-        Ok(self.cache.ask(question, || self.clock.steady(), ask).await?)
+        let asked = self.cache.ask(question, || self.clock.steady(), ask).await;
+        heard.into_iter().for_each(|status| trail.note_upstream(status));
+        Ok(asked?)
     }
 
     /// An answer of MLflow's in the words of the reader: made once, and kept beside it until a version stands elsewhere.
