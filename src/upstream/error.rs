@@ -22,7 +22,7 @@ pub enum UpstreamError {
     /// The order is no HTTP request: the path is too long, for one.
     #[error("the request cannot be written as one for mlflow")]
     Unwritable(#[source] BoxError),
-    /// The answer is larger than what [`collect`] was allowed to keep.
+    /// The answer is larger than what [`collect`](super::collect) was allowed to keep.
     #[error("mlflow's answer is larger than {ceiling} bytes")]
     ResponseTooLarge {
         /// The ceiling in bytes.
