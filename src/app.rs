@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Request;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -29,7 +29,7 @@ use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
-use crate::pipeline::{Batches, Below, Ended, Gate, Patience, Readings, Reviews};
+use crate::pipeline::{Batches, Below, Ended, Gate, Patience, Readings, Reviews, Trodden};
 use crate::ready::{Latch, Ready};
 use crate::record::line::{Entry, Line};
 use crate::record::{self, Standing as Recording};
@@ -167,6 +167,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         limits: Limits::new(settings.limits, &clock),
         mlflow,
         cache: ReadCache::new(settings.cache, Arc::clone(&generations)),
+        trodden: Trodden::new(settings.cache.bytes / 8),
         facts: Facts::new(settings.static_prefix.as_deref(), generations),
         ownership: Ownership::default(),
         presigned: settings.presigned,
@@ -243,14 +244,11 @@ impl Bound {
         gate.read_stages().await;
         work_beside(&gate, &drain, left);
         // Not under the drain: what is in flight goes by where versions stand until it has ended.
-        let kept = CancellationToken::new();
+        let (kept, shared) = (CancellationToken::new(), CancellationToken::new());
         let (keeping, ending, end) = (Arc::clone(&gate), Arc::clone(&gate), kept.clone());
         let mut staying = JoinSet::new();
         staying.spawn(async move { keeping.keep_stages(end).await });
-        if gate.store.kind() == store::Kind::Postgres {
-            let (sharing, queue, end) = (Arc::clone(&gate), gate.cache.share(), kept.clone());
-            staying.spawn(async move { sharing.cache.keep_up_with_others(&sharing.store, queue, end).await });
-        }
+        let sharing = share(&gate, &mut staying, shared.clone());
         let ending = staying.spawn(async move { ending.end_changes().await });
         let awaited = (!gate.store.standing().is_ready()).then(|| health.ready.latch("state"));
         drain.spawn(follow_state(gate.store.clone(), health.ready.clone(), awaited, drain.clone()));
@@ -270,6 +268,11 @@ impl Bound {
         let drained = trigger.drain().await;
         ending.abort();
         kept.cancel();
+        match drained {
+            Drained::Cleanly => shared.cancel(),
+            // A write is on its way that nobody here will hear the end of: others are to notice that this one is gone.
+            Drained::DeadlinePassed => sharing.iter().for_each(AbortHandle::abort),
+        }
         if tokio::time::timeout(Duration::from_secs(2), async {
             while staying.join_next().await.is_some() {}
         })
@@ -287,6 +290,15 @@ impl Bound {
     }
 }
 
+/// Tells others on the same state store of what is written here, where there may be any, until `end`.
+fn share(gate: &Arc<Gate>, staying: &mut JoinSet<()>, end: CancellationToken) -> Option<AbortHandle> {
+    if gate.store.kind() != store::Kind::Postgres {
+        return None;
+    }
+    let (gate, queue) = (Arc::clone(gate), gate.cache.share());
+    Some(staying.spawn(async move { gate.cache.keep_up_with_others(&gate.store, queue, end).await }))
+}
+
 /// What is done beside requests, until the drain.
 fn work_beside(gate: &Arc<Gate>, drain: &Drain, left: Vec<Line>) {
     for _ in 0..crate::pipeline::ATTESTED_AT_ONCE {
@@ -296,7 +308,7 @@ fn work_beside(gate: &Arc<Gate>, drain: &Drain, left: Vec<Line>) {
     let mending = Arc::clone(gate);
     drain.spawn(async move { mending.mend().await });
     if !left.is_empty() {
-        let asking = Arc::clone(gate);
+        let (asking, left) = (Arc::clone(gate), gate.left_open(left));
         drain.spawn(async move { asking.close_intents(left).await });
     }
 }

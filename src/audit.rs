@@ -3,8 +3,10 @@
 //! A write has two lines. Its intent stays on the disk before MLflow hears of it; its outcome follows. Allowed reads are
 //! counted, or have a line each. The lines are those of [`record`](crate::record) (DESIGN section 10).
 
+mod arrival;
 pub mod asked;
 mod change;
+mod known;
 mod params;
 mod shroud;
 mod tally;
@@ -31,7 +33,9 @@ use shroud::Shroud;
 use tally::{Like, Tally};
 
 pub use crate::record::line::Outcome;
+pub use arrival::Arrival;
 pub use change::{Change, Facet};
+pub use known::{Brief, Known};
 pub use told::Told;
 
 /// So much of a sentence is told.
@@ -110,10 +114,9 @@ impl Trail {
         journal: &Journal,
         clock: &Clock,
         id: RequestId,
-        peer: IpAddr,
+        (start, peer): (Instant, IpAddr),
         method: &http::Method,
     ) -> Self {
-        let start = clock.instant();
         let mut entry = Entry::new(id.as_str(), clock.now(), Kind::Refusal);
         entry.peer = Some(peer.to_canonical());
         entry.method = Some(method.as_str().chars().take(16).collect());
@@ -223,17 +226,20 @@ impl Trail {
 
     /// That the policy refused it, and what. Whatever else was demanded is told behind it.
     pub fn note_denied(&mut self, denied: &Denied) {
-        self.note(|entry| {
-            entry.policy = Some(denied.policy().to_string());
-            let Some(refused) = denied.demand() else { return };
-            let first = entry.operation.take().zip(entry.object.take());
-            let others = first.map(|(operation, object)| format!("{operation} {object}")).into_iter();
-            let others = others.chain(std::mem::take(&mut entry.demands));
-            let told = asked::demand(refused);
-            entry.demands = asked::bounded(others.filter(|other| *other != told));
-            entry.operation = Some(refused.permission.to_string());
-            entry.object = Some(asked::object(&refused.object));
-        });
+        self.note(|entry| asked::refused(entry, denied));
+    }
+
+    /// That one of many things that it asked for was refused: in a line of its own, at once.
+    pub fn tell_refused(&self, denied: &Denied) {
+        let Some(mut entry) = self.entry.clone() else { return };
+        asked::refused(&mut entry, denied);
+        entry.kind = Kind::Refusal;
+        entry.decision = Some(Decision::Deny);
+        entry.status = Some(StatusCode::FORBIDDEN.as_u16());
+        entry.reason = Some(denied.to_string());
+        entry.params.clear();
+        entry.demands.clear();
+        self.journal.record.tell(*entry);
     }
 
     /// That it was refused, with the whole reason.
@@ -336,16 +342,10 @@ impl Trail {
             && entry.status.is_some_and(|status| status < 500);
         match (plain, self.journal.reads) {
             (true, Reads::Off) => {}
-            (true, Reads::Aggregate) => self.journal.tally.count(Like {
-                principal: entry.principal,
-                roles: entry.roles,
-                access: entry.access,
-                operation: entry.operation,
-                object: entry.object,
-                demands: entry.demands,
-                policy: entry.policy,
-                status: entry.status,
-            }),
+            (true, Reads::Aggregate) => {
+                let status = entry.status;
+                self.journal.tally.count(Like::of(*entry, status));
+            }
             (true, Reads::Each) | (false, _) => self.journal.record.tell(*entry),
         }
     }

@@ -27,7 +27,6 @@ use generations::{Change, Generations, Mark};
 use question::Key;
 pub use question::{Question, Sort};
 pub use replicas::Queue;
-use replicas::Told;
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +71,8 @@ pub struct Shown {
     pub etag: HeaderValue,
     /// Which state of what is known beside MLflow's answer it was made with.
     pub made_with: u64,
+    /// Whether it will be the same until one of the two changes.
+    pub settled: bool,
 }
 
 /// Where an answer came from.
@@ -116,8 +117,8 @@ const OVERHEAD: usize = 1_024;
 
 impl Weighter<Key, Arc<Entry>> for Weight {
     fn weight(&self, key: &Key, entry: &Arc<Entry>) -> u64 {
-        // Twice for the body: what is made of it is kept beside it.
-        (key.len() + entry.body.len().saturating_mul(2)).saturating_add(OVERHEAD) as u64
+        // What is made of the body for two kinds of readers is kept beside it.
+        (key.len() + entry.body.len().saturating_mul(3)).saturating_add(OVERHEAD) as u64
     }
 }
 
@@ -153,6 +154,12 @@ impl ReadCache {
         self.known(question, now).filter(|entry| entry.status.is_success() && entry.age(now) < most(entry))
     }
 
+    /// Whether what was served a moment ago may be served once more.
+    #[must_use]
+    pub fn still_holds(&self, entry: &Entry, now: Now) -> bool {
+        entry.is_fresh(now) && entry.mark.is_some_and(|mark| self.generations.holds(mark, now))
+    }
+
     fn known(&self, question: &Question<'_>, now: Now) -> Option<Arc<Entry>> {
         let entry = self.entries.as_ref()?.get(question)?;
         let holds = entry.mark.is_some_and(|mark| self.generations.holds(mark, now));
@@ -160,7 +167,7 @@ impl ReadCache {
     }
 
     /// MLflow's answer, which `ask` gets unless somebody else is asking the same; from memory, where MLflow does not answer.
-    /// `now` tells the time.
+    /// `now` tells the time. Who is `alone` does not take what was asked for others a moment before.
     ///
     /// # Errors
     /// MLflow could not be asked, and nothing is known.
@@ -168,16 +175,16 @@ impl ReadCache {
         &self,
         question: &Question<'_>,
         now: impl Fn() -> Now,
-        ask: impl Future<Output = Result<Response<Bytes>, UpstreamError>>,
+        (ask, alone): (impl Future<Output = Result<Response<Bytes>, UpstreamError>>, bool),
     ) -> Result<(Arc<Entry>, From), UpstreamError> {
         let asked = now();
         let mark = self.generations.mark(question.model(), asked);
         let asking = async {
-            let entry = Arc::new(Entry::new(ask.await?, mark, asked, self.settings.ttl));
+            let entry = Arc::new(Entry::new(question.sort(), ask.await?, (mark, asked), self.settings.ttl));
             self.keep(question, &entry, now());
             Ok(entry)
         };
-        let answered = match mark.filter(|_| self.entries.is_some()) {
+        let answered = match mark.filter(|_| self.entries.is_some() && !alone) {
             Some(mark) => self.flights.join(question, mark, asking).await,
             None => asking.await,
         };
@@ -224,10 +231,14 @@ impl ReadCache {
         self.entries.as_ref().map_or((0, 0), |entries| (entries.len(), entries.weight()))
     }
 
+    /// A write begins of which nobody can say which models it changes.
+    pub fn change_of_any(&self) -> Change {
+        self.generations.change_of_any()
+    }
+
     /// Forgets everything, and has others do so.
-    pub fn purge(&self) {
-        self.generations.tell(Told { flush: true, ..Told::default() });
-        self.generations.flush();
+    pub async fn purge(&self) {
+        self.change_of_any().end().await;
         if let Some(entries) = &self.entries {
             entries.clear();
         }
@@ -240,7 +251,7 @@ fn is_down(status: StatusCode) -> bool {
 }
 
 impl Entry {
-    fn new(response: Response<Bytes>, mark: Option<Mark>, asked: Now, ttl: Duration) -> Self {
+    fn new(sort: Sort, response: Response<Bytes>, (mark, asked): (Option<Mark>, Now), ttl: Duration) -> Self {
         let (parts, body) = response.into_parts();
         let mut headers = parts.headers;
         for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED, header::CACHE_CONTROL] {
@@ -248,7 +259,10 @@ impl Entry {
         }
         let fresh_for = match parts.status {
             StatusCode::OK => ttl,
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if is_absent(&body) => ttl.min(ABSENT),
+            StatusCode::NOT_FOUND if is_absent(&body, "RESOURCE_DOES_NOT_EXIST") => ttl.min(ABSENT),
+            StatusCode::BAD_REQUEST if sort == Sort::Alias && is_absent(&body, "INVALID_PARAMETER_VALUE") => {
+                ttl.min(ABSENT)
+            }
             _ => Duration::ZERO,
         };
         let shown = [const { ArcSwapOption::const_empty() }; 2];
@@ -291,9 +305,9 @@ impl Entry {
 impl Shown {
     /// An answer that was made with this state of what is known beside MLflow's.
     #[must_use]
-    pub fn new(body: Bytes, made_with: u64) -> Self {
+    pub fn new(body: Bytes, made_with: u64, settled: bool) -> Self {
         let etag = etag_of(&body);
-        Self { body, etag, made_with }
+        Self { body, etag, made_with, settled }
     }
 }
 
@@ -305,16 +319,15 @@ fn etag_of(body: &[u8]) -> HeaderValue {
     HeaderValue::try_from(format!("\"{text}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// MLflow's own words for what is not there, an alias too (`store/model_registry/sqlalchemy_store.py`
-/// `get_model_version_by_alias`): a server that answers in its place knows nothing.
-fn is_absent(body: &[u8]) -> bool {
+/// MLflow's own words for what is not there; of an alias it says that the parameter is invalid
+/// (`store/model_registry/sqlalchemy_store.py` `get_model_version_by_alias`). A server that answers in its place knows nothing.
+fn is_absent(body: &[u8], code: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Said<'a> {
         #[serde(borrow)]
         error_code: std::borrow::Cow<'a, str>,
     }
-    serde_json::from_slice::<Said<'_>>(body)
-        .is_ok_and(|said| matches!(&*said.error_code, "RESOURCE_DOES_NOT_EXIST" | "INVALID_PARAMETER_VALUE"))
+    serde_json::from_slice::<Said<'_>>(body).is_ok_and(|said| said.error_code == code)
 }
 
 #[cfg(test)]

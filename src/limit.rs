@@ -19,7 +19,8 @@ use crate::share::{Share, Shares};
 
 pub use aside::{Aside, LARGE, Turn};
 pub use body::{BODY_WITHIN, BodyError, JSON_BODY, read_json_body};
-use memory::{Memory, Purse};
+use memory::Memory;
+pub use memory::Purse;
 use rate::Rates;
 
 /// What is taken on at once.
@@ -94,6 +95,10 @@ pub struct Slot {
     aside: Aside,
 }
 
+/// What a request counts for against the rate of its principal, until it is counted.
+#[derive(Debug)]
+pub struct Fare(Option<Who>);
+
 /// Too much at once; the caller may come again.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OverLimit {
@@ -163,12 +168,19 @@ impl Limits {
         Ok(Slot { _permit: place.permit, _share: share, purse, aside })
     }
 
-    /// Counts a request against the rate of its principal.
+    /// What a request of this principal counts for.
+    #[must_use]
+    pub fn fare(&self, who: &Principal) -> Fare {
+        Fare(self.rates.is_some().then(|| self.names.hash_one(&who.user)))
+    }
+
+    /// Counts a request against the rate of its principal, once.
     ///
     /// # Errors
     /// It asks too often.
-    pub fn charge(&self, who: &Principal) -> Result<(), OverLimit> {
-        self.rates.as_ref().map_or(Ok(()), |rates| rates.charge(self.names.hash_one(&who.user)))
+    pub fn charge(&self, fare: &mut Fare) -> Result<(), OverLimit> {
+        let rates = self.rates.as_ref().zip(fare.0.take());
+        rates.map_or(Ok(()), |(rates, who)| rates.charge(who))
     }
 }
 
@@ -191,6 +203,12 @@ impl Slot {
         self.purse.keep_only(bytes);
     }
 
+    /// A purse of the same principal's, for work that goes on beside other work of the same request.
+    #[must_use]
+    pub fn beside(&self) -> Purse {
+        self.purse.beside()
+    }
+
     /// Where large work is done.
     #[must_use]
     pub fn aside(&self) -> &Aside {
@@ -206,6 +224,12 @@ impl Slot {
     /// Accounts for `bytes` that cannot be refused any more.
     pub fn hold_anyway(&mut self, bytes: usize) {
         self.purse.hold_anyway(bytes);
+    }
+}
+
+impl AsMut<Purse> for Slot {
+    fn as_mut(&mut self) -> &mut Purse {
+        &mut self.purse
     }
 }
 

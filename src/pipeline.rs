@@ -30,6 +30,7 @@ mod service;
 mod shown;
 mod sizes;
 mod transition;
+mod trodden;
 mod upload;
 
 use std::pin::Pin;
@@ -39,24 +40,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Request, Response, Version, header};
+use http::{HeaderMap, Method, Request, Response, Version, header};
 use http_body::Body as _;
 
-use crate::audit::{Journal, Trail};
+use crate::audit::{Arrival, Journal, Trail};
 use crate::authn::Authenticator;
 use crate::authz::{Authorizer, Permit};
-use crate::cache::ReadCache;
+use crate::cache::{Question, ReadCache};
 use crate::clock::Clock;
 use crate::digest::Digests;
 use crate::drain::Drain;
 use crate::facts::Facts;
 use crate::govern;
 use crate::ids::{RequestId, X_REQUEST_ID};
-use crate::limit::{self, Limits, Slot};
+use crate::limit::{self, Fare, Limits, Slot};
 use crate::listen::{Inbound, Outbound, Peer};
 use crate::lists::Lists;
 use crate::operation::{Object, Permission};
 use crate::ownership::{Holding, Ownership};
+use crate::principal::Principal;
 use crate::registry::Registry;
 use crate::reject::Rejection;
 use crate::route::cross_site::{self, Here, Origins};
@@ -75,6 +77,7 @@ pub use frozen::Frozen;
 pub use latest::Below;
 pub use readings::{Patience, Readings};
 pub use reviews::Reviews;
+pub use trodden::Trodden;
 
 use batch::create::{BATCH_TAG, Batched};
 use rules::Warned;
@@ -91,6 +94,8 @@ pub struct Gate {
     pub mlflow: Upstream,
     /// What MLflow answered.
     pub cache: ReadCache,
+    /// Reads that were answered from it before.
+    pub trodden: Trodden,
     /// What MLflow knows and the request does not say.
     pub facts: Facts,
     /// Whose files are whose.
@@ -143,6 +148,18 @@ enum Sent {
     Whole(Bytes),
 }
 
+impl Sent {
+    fn is_nothing(&self) -> bool {
+        match self {
+            Self::Coming(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
+        }
+    }
+}
+
+/// Who asks, and their place; else why there is none, and who asked if that is known.
+type Entered = Result<(Arc<Principal>, Slot), (Option<Arc<Principal>>, Rejection)>;
+
 /// A request that may go on: what it does, who may, and the place it takes.
 struct Passed {
     slot: Slot,
@@ -171,19 +188,61 @@ impl Gate {
 
     async fn told(self: Arc<Self>, request: Request<Sent>, peer: Peer) -> Response<Outbound> {
         let id = RequestId::kept_or_new(request.headers().get(X_REQUEST_ID));
-        let method = request.method().clone();
-        let mut trail = Trail::open(&self.journal, &self.clock, id, peer.addr.ip(), &method);
-        if cross_site::is_preflight(&method, request.headers()) {
-            return self.preflight(&request, trail);
+        let place = (&self.journal, &self.clock);
+        let arrival = Arrival::new(place, id, peer.addr.ip(), request.method());
+        if cross_site::is_preflight(request.method(), request.headers()) {
+            return self.preflight(&request, arrival.open());
         }
         if self.is_probe(&request) {
-            return self.probe(&request, trail);
+            return self.probe(&request, arrival.open());
         }
+        let entered = self.enter(request.headers(), peer).await;
+        let way = entered.as_ref().ok().and_then(|(who, _)| self.way(who, &request));
+        match (way, entered) {
+            (Some(way), Ok((_, slot))) => self.go(&way, &request, slot, arrival),
+            (_, entered) => {
+                let trail = arrival.open();
+                // Boxed, so that who goes the short way does not carry it.
+                Box::pin(self.at_length(request, peer, entered, trail)).await
+            }
+        }
+    }
+
+    async fn enter(&self, headers: &HeaderMap, peer: Peer) -> Entered {
+        let place = self.limits.admit().map_err(|full| (None, full.into()))?;
+        let who = self.authn.identify(headers, peer.network()).await.map_err(|why| (None, why.into()))?;
+        match self.limits.seat(place, &who) {
+            Ok(slot) => Ok((who, slot)),
+            Err(full) => Err((Some(who), full.into())),
+        }
+    }
+
+    /// Counts a request against its principal's rate, if it was not yet.
+    fn pay(&self, fare: &mut Option<Fare>) -> Result<(), Rejection> {
+        fare.as_mut().map_or(Ok(()), |fare| Ok(self.limits.charge(fare)?))
+    }
+
+    async fn at_length(
+        self: Arc<Self>,
+        request: Request<Sent>,
+        peer: Peer,
+        entered: Entered,
+        mut trail: Trail,
+    ) -> Response<Outbound> {
+        let head = request.method() == Method::HEAD;
         let mut graphql = None;
-        match self.walk(request, peer, &mut trail, &mut graphql).await {
-            Ok(passed) => self.perform(passed, trail).await,
+        let who = entered.as_ref().map_or_else(|(who, _)| who.as_ref(), |(who, _)| Some(who));
+        who.iter().for_each(|who| trail.note_principal(who));
+        let mut fare = who.map(|who| self.limits.fare(who));
+        let walked = match entered {
+            Ok(entered) => self.walk(request, peer, entered, (&mut trail, &mut graphql, &mut fare)).await,
+            Err((_, rejection)) => Err(rejection),
+        };
+        match walked {
+            Ok(passed) => self.perform(passed, trail, fare).await,
             Err(rejection) => {
-                let response = answer::refuse(&rejection, trail, graphql.as_deref(), method == Method::HEAD);
+                let rejection = self.pay(&mut fare).err().unwrap_or(rejection);
+                let response = answer::refuse(&rejection, trail, graphql.as_deref(), head);
                 if matches!(rejection, Rejection::Unauthenticated(_)) {
                     self.authn.hold_back(peer.network()).await;
                 }
@@ -196,15 +255,10 @@ impl Gate {
         &self,
         request: Request<Sent>,
         peer: Peer,
-        trail: &mut Trail,
-        graphql: &mut Option<String>,
+        (who, mut slot): (Arc<Principal>, Slot),
+        (trail, graphql, fare): (&mut Trail, &mut Option<String>, &mut Option<Fare>),
     ) -> Result<Passed, Rejection> {
         let (parts, body) = request.into_parts();
-        let place = self.limits.admit()?;
-        let who = self.authn.identify(&parts.headers, peer.network()).await?;
-        trail.note_principal(&who);
-        self.limits.charge(&who)?;
-        let mut slot = self.limits.seat(place, &who)?;
         route::refuse_hosts(&parts.headers, &parts.uri, parts.version)?;
         route::refuse_codings(&parts.headers)?;
         let found = route::find(
@@ -214,6 +268,10 @@ impl Gate {
             self.static_prefix.as_deref(),
         )?;
         trail.note_route(found.route());
+        // What is answered from memory does not count (DESIGN section 2).
+        if !Question::is_of(&found) || !self.cache.is_on(self.clock.steady()) {
+            self.pay(fare)?;
+        }
         *graphql = (found.row.answer == Answer::Graphql).then(String::new);
         let here = Here { authority: parts.uri.authority().map(Authority::as_str), tls: peer.tls };
         self.origins.refuse_others(&found, &parts.headers, here)?;

@@ -275,7 +275,7 @@ pub fn refuse_codings(headers: &HeaderMap) -> Result<(), Misread> {
 }
 
 /// A non-empty workspace selects another tenant (`server/fastapi_app.py`), in whose names nothing here was decided.
-fn refuse_workspace(headers: &HeaderMap) -> Result<(), Misread> {
+pub fn refuse_workspace(headers: &HeaderMap) -> Result<(), Misread> {
     let named =
         headers.get_all("x-mlflow-workspace").iter().any(|value| !value.as_bytes().trim_ascii().is_empty());
     if named { Err(Misread::Workspace) } else { Ok(()) }

@@ -28,7 +28,7 @@ use connect::{Connector, Served};
 pub use error::UpstreamError;
 pub use headers::SaidAt;
 
-use crate::limit::Slot;
+use crate::limit::Purse;
 use crate::secret::without_query;
 
 /// Where MLflow is, and how long it is waited for.
@@ -254,14 +254,18 @@ pub async fn collect(mut body: Reply, ceiling: usize) -> Result<Bytes, UpstreamE
     Ok(whole.freeze())
 }
 
-/// The same, and `slot` pays for the memory: twice, because what is kept of it is written beside it.
+/// The same, and a purse pays for the memory: twice, because what is kept of it is written beside it.
 ///
 /// # Errors
 /// As [`collect`], or it finds no room.
-pub async fn collect_held(mut body: Reply, ceiling: usize, slot: &mut Slot) -> Result<Bytes, UpstreamError> {
+pub async fn collect_held(
+    mut body: Reply,
+    ceiling: usize,
+    purse: &mut impl AsMut<Purse>,
+) -> Result<Bytes, UpstreamError> {
     let mut whole = BytesMut::new();
     while let Some(data) = next_within(&mut body, ceiling - whole.len(), ceiling).await? {
-        slot.hold(data.len().saturating_mul(2)).await?;
+        purse.as_mut().hold(data.len().saturating_mul(2)).await?;
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())

@@ -69,6 +69,19 @@ pub(super) fn add(entry: &mut Entry, later: &[Demand]) {
     entry.demands = bounded(told.into_iter());
 }
 
+/// What was refused goes first; whatever else was demanded is told behind it.
+pub(super) fn refused(entry: &mut Entry, denied: &authz::Denied) {
+    entry.policy = Some(denied.policy().to_string());
+    let Some(refused) = denied.demand() else { return };
+    let first = entry.operation.take().zip(entry.object.take());
+    let others = first.map(|(operation, object)| format!("{operation} {object}")).into_iter();
+    let others = others.chain(std::mem::take(&mut entry.demands));
+    let told = demand(refused);
+    entry.demands = bounded(others.filter(|other| *other != told));
+    entry.operation = Some(refused.permission.to_string());
+    entry.object = Some(object(&refused.object));
+}
+
 /// Tells that only observing let it through, before whatever else its reason says, unless that is told already.
 pub(super) fn observe(entry: &mut Entry, denied: impl fmt::Display) {
     let reason = entry.reason.take();

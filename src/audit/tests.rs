@@ -43,7 +43,7 @@ impl Desk {
         let peer = "::ffff:10.0.0.7".parse().unwrap();
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let journal = self.journal.as_ref().unwrap();
-        Trail::open(journal, &Clock::held_at(1_000), RequestId::new(), peer, &method)
+        Arrival::new((journal, &Clock::held_at(1_000)), RequestId::new(), peer, &method).open()
     }
 
     /// All lines of requests, once nobody writes any more.

@@ -7,24 +7,53 @@ use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 
 use super::Trail;
+use super::known::Brief;
 
 /// An answer's body that closes its request's line when it has ended, or is cut.
 pub struct Told<B> {
     body: B,
-    trail: Option<(Trail, StatusCode)>,
+    line: Option<Line>,
 }
 
-impl<B> Told<B> {
-    /// Closes `trail` with `status` when `body` ends.
-    pub fn new(body: B, trail: Trail, status: StatusCode) -> Self
-    where
-        B: Body,
-    {
-        if body.is_end_stream() {
-            trail.close(status);
-            return Self { body, trail: None };
+/// A line that is open.
+enum Line {
+    Whole(Box<Trail>, StatusCode),
+    Brief(Brief),
+}
+
+impl Line {
+    fn close(self) {
+        match self {
+            Self::Whole(trail, status) => trail.close(status),
+            Self::Brief(brief) => brief.close(),
         }
-        Self { body, trail: Some((trail, status)) }
+    }
+
+    fn cut(self) {
+        match self {
+            Self::Whole(trail, status) => trail.cut(status),
+            Self::Brief(brief) => brief.cut(),
+        }
+    }
+}
+
+impl<B: Body> Told<B> {
+    /// Closes `trail` with `status` when `body` ends.
+    pub fn new(body: B, trail: Trail, status: StatusCode) -> Self {
+        Self::with(body, Line::Whole(Box::new(trail), status))
+    }
+
+    /// The same for a read that is told of like one before it.
+    pub fn brief(body: B, brief: Brief) -> Self {
+        Self::with(body, Line::Brief(brief))
+    }
+
+    fn with(body: B, line: Line) -> Self {
+        if body.is_end_stream() {
+            line.close();
+            return Self { body, line: None };
+        }
+        Self { body, line: Some(line) }
     }
 }
 
@@ -39,8 +68,8 @@ impl<B: Body + Unpin> Body for Told<B> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match (&polled, self.body.is_end_stream()) {
             (Poll::Ready(None), _) | (Poll::Ready(Some(Ok(_))), true) => {
-                if let Some((trail, status)) = self.trail.take() {
-                    trail.close(status);
+                if let Some(line) = self.line.take() {
+                    line.close();
                 }
             }
             (Poll::Ready(Some(_)), _) | (Poll::Pending, _) => {}
@@ -59,8 +88,8 @@ impl<B: Body + Unpin> Body for Told<B> {
 
 impl<B> Drop for Told<B> {
     fn drop(&mut self) {
-        if let Some((trail, status)) = self.trail.take() {
-            trail.cut(status);
+        if let Some(line) = self.line.take() {
+            line.cut();
         }
     }
 }

@@ -59,8 +59,16 @@ pub(super) fn sound(token: &str) -> Result<(), Unauthenticated> {
     if token.len() > LONGEST_TOKEN {
         return Err(Unauthenticated::TooLong);
     }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if token.bytes().all(plain) { Ok(()) } else { Err(Unauthenticated::NotAToken) }
+    // Without a branch for each byte, of which every request has hundreds.
+    let all = token.bytes().fold(true, |all, byte| all & is_plain(byte));
+    if all { Ok(()) } else { Err(Unauthenticated::NotAToken) }
+}
+
+/// A byte of base64url, or a dot.
+const fn is_plain(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let digit = byte.wrapping_sub(b'0') < 10;
+    letter | digit | (byte == b'-') | (byte == b'_') | (byte == b'.')
 }
 
 /// What follows the first colon (RFC 7617 section 2); the user name may be anything, in any encoding.
@@ -96,6 +104,14 @@ mod tests {
 
     fn basic(pair: impl AsRef<[u8]>) -> String {
         format!("Basic {}", BASE64.encode(pair))
+    }
+
+    #[test]
+    fn a_tokens_bytes_are_those_of_base64url_and_dots() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            assert_eq!(is_plain(byte), expected, "{byte}");
+        }
     }
 
     #[test]

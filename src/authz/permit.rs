@@ -71,6 +71,12 @@ impl Permit {
         &self.principal
     }
 
+    /// Who was allowed and under which policy, the very same that were asked for.
+    #[must_use]
+    pub fn held(&self) -> (&Arc<Principal>, &Arc<PolicySet>) {
+        (&self.principal, &self.policy)
+    }
+
     /// What was allowed.
     #[must_use]
     pub fn demands(&self) -> &[Demand] {

@@ -41,14 +41,17 @@ impl Flights {
     ) -> Result<Arc<Entry>, UpstreamError> {
         let seat = self.seat(question, mark);
         let mut own = None;
-        let answered = seat.flight.answer.get_or_init(async || {
-            asking.await.map_err(|error| {
+        let answered = seat.flight.answer.get_or_try_init(async || match asking.await {
+            // Who asked has no room for it, or had broken off: the next one asks.
+            Err(error @ (UpstreamError::NoRoom(_) | UpstreamError::CallerBroke(_))) => Err(error),
+            Err(error) => {
                 let shared = error.to_others();
                 own = Some(error);
-                shared
-            })
+                Ok(Err(shared))
+            }
+            Ok(entry) => Ok(Ok(entry)),
         });
-        let answered = answered.await.as_ref().map(Arc::clone).map_err(UpstreamError::to_others);
+        let answered = answered.await?.as_ref().map(Arc::clone).map_err(UpstreamError::to_others);
         match own {
             Some(error) => Err(error),
             None => answered,

@@ -68,6 +68,10 @@ pub struct Change {
     slots: Vec<usize>,
     /// For others, where there are any.
     models: Vec<Box<str>>,
+    /// Nobody can say which models it changes.
+    any: bool,
+    /// Others were told.
+    told: bool,
     sent: AtomicBool,
     unsettled: AtomicBool,
 }
@@ -115,6 +119,8 @@ impl Generations {
             generations: Arc::clone(self),
             slots: vec![SLOTS],
             models: Vec::new(),
+            any: false,
+            told: false,
             sent: AtomicBool::new(true),
             unsettled: AtomicBool::new(false),
         };
@@ -127,6 +133,13 @@ impl Generations {
         for slot in change.slots() {
             slot.changing.fetch_add(1, Ordering::SeqCst);
         }
+        change
+    }
+
+    /// A write begins of which nobody can say which models it changes: its end has everything forgotten.
+    pub fn change_of_any(self: &Arc<Self>) -> Change {
+        let mut change = self.change([]);
+        change.any = true;
         change
     }
 
@@ -214,21 +227,25 @@ impl Change {
 impl Change {
     /// It has ended, and others are told before this ends, if that does not take long.
     pub async fn end(mut self) {
-        if self.models.is_empty() {
+        if self.models.is_empty() && !self.any {
             return;
         }
         let (done, told) = oneshot::channel();
-        self.told(Some(done));
+        self.tell(Some(done));
         drop(self);
         // Closed or late, they hear of it some other way.
         let _ = timeout(TELLING, told).await;
     }
 
-    fn told(&mut self, done: Option<oneshot::Sender<()>>) {
+    fn tell(&mut self, done: Option<oneshot::Sender<()>>) {
+        if self.told || !self.sent.load(Ordering::SeqCst) {
+            return;
+        }
+        self.told = true;
         let models = std::mem::take(&mut self.models);
-        if !models.is_empty() && self.sent.load(Ordering::SeqCst) {
+        if !models.is_empty() || self.any {
             let unsettled = self.unsettled.load(Ordering::SeqCst);
-            self.generations.tell(Told { models, unsettled, flush: false, done });
+            self.generations.tell(Told { models, unsettled, flush: self.any, done });
         }
     }
 }
@@ -239,8 +256,11 @@ fn millis(time: Duration) -> u64 {
 
 impl Drop for Change {
     fn drop(&mut self) {
-        self.told(None);
+        self.tell(None);
         let sent = self.sent.load(Ordering::SeqCst);
+        if sent && self.any {
+            self.generations.flush();
+        }
         for slot in self.slots() {
             // Before it ends: in between nothing is known.
             slot.generation.fetch_add(u64::from(sent), Ordering::SeqCst);

@@ -5,8 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use quick_cache::Equivalent;
 
-use crate::route::Operation;
 use crate::route::message::Message;
+use crate::route::{Found, Operation};
 
 /// What is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ pub enum Sort {
 /// A question about the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question<'a> {
-    sort: Sort,
+    pub(super) sort: Sort,
     /// The registered model; empty for a list.
     model: &'a str,
     /// Whatever else was said.
@@ -51,15 +51,22 @@ impl<'a> Question<'a> {
     pub fn of(operation: &'a Operation) -> Option<Self> {
         let message = operation.message().filter(|_| !operation.is_write())?;
         let rest = |field| message.text(field).map(Cow::Borrowed);
-        let (sort, rest) = match operation.found.row.path {
-            "registered-models/get" => (Sort::Model, Cow::Borrowed("")),
-            "model-versions/get" => (Sort::Version, rest("version")?),
-            "registered-models/alias" => (Sort::Alias, rest("alias")?),
-            "registered-models/get-latest-versions" => (Sort::Latest, stages(message)),
-            "model-versions/get-download-uri" => (Sort::Address, rest("version")?),
-            _ => return None,
+        let sort = sort(operation.found.row.path)?;
+        let rest = match sort {
+            Sort::Model => Cow::Borrowed(""),
+            Sort::Version | Sort::Address => rest("version")?,
+            Sort::Alias => rest("alias")?,
+            Sort::Latest => stages(message),
+            // A page is asked for by its own words.
+            Sort::Models | Sort::Versions => return None,
         };
         Some(Self { sort, model: message.text("name")?, rest })
+    }
+
+    /// Whether answers to what a row asks by its query are kept, if it asks soundly.
+    #[must_use]
+    pub fn is_of(found: &Found) -> bool {
+        found.row.reads_query() && sort(found.row.path).is_some()
     }
 
     /// What MLflow shows of one version.
@@ -72,6 +79,12 @@ impl<'a> Question<'a> {
     #[must_use]
     pub const fn of_page(sort: Sort, query: &'a str) -> Self {
         Self { sort, model: "", rest: Cow::Borrowed(query) }
+    }
+
+    /// What is asked about.
+    #[must_use]
+    pub const fn sort(&self) -> Sort {
+        self.sort
     }
 
     /// Whatever else was said: a version's number, an alias, a query.
@@ -87,10 +100,21 @@ impl<'a> Question<'a> {
     }
 }
 
-/// No stage holds a line break.
+fn sort(path: &str) -> Option<Sort> {
+    Some(match path {
+        "registered-models/get" => Sort::Model,
+        "model-versions/get" => Sort::Version,
+        "registered-models/alias" => Sort::Alias,
+        "registered-models/get-latest-versions" => Sort::Latest,
+        "model-versions/get-download-uri" => Sort::Address,
+        _ => return None,
+    })
+}
+
+/// As a JSON list: no two lists are written alike.
 fn stages(message: &Message) -> Cow<'_, str> {
     let stages: Vec<&str> = message.texts("stages").collect();
-    if stages.is_empty() { Cow::Borrowed("") } else { Cow::Owned(stages.join("\n")) }
+    if stages.is_empty() { Cow::Borrowed("") } else { Cow::Owned(serde_json::json!(stages).to_string()) }
 }
 
 impl Key {

@@ -86,8 +86,9 @@ impl ReadCache {
         let name = uuid::Uuid::new_v4().to_string();
         let Queue(mut queue) = queue;
         let mut fine = false;
+        let mut peers = Peers::default();
         while !end.is_cancelled() {
-            let talked = self.talk(store, &name, &mut queue, &end, &mut fine).await;
+            let talked = self.talk((store, &name), &mut queue, &end, (&mut fine, &mut peers)).await;
             if std::mem::take(&mut fine) && !end.is_cancelled() {
                 let why = talked.err().map_or("nothing is heard".to_owned(), |error| error.to_string());
                 warn!(why, "other sekishos are not heard: reads pass the cache by");
@@ -106,11 +107,10 @@ impl ReadCache {
     /// Until the connection is lost, or nothing is heard.
     async fn talk(
         &self,
-        store: &Store,
-        name: &str,
+        (store, name): (&Store, &str),
         queue: &mut mpsc::Receiver<Told>,
         end: &CancellationToken,
-        fine: &mut bool,
+        (fine, peers): (&mut bool, &mut Peers),
     ) -> Result<(), StoreError> {
         let Some(news) = store.news().await? else { return Ok(()) };
         // What was written while nobody could be told.
@@ -119,13 +119,12 @@ impl ReadCache {
         *fine = true;
         tokio::select! {
             () = end.cancelled() => Ok(()),
-            () = self.hear(news, name) => Ok(()),
+            () = self.hear(news, name, peers) => Ok(()),
             told = self.tell(store, name, queue) => told,
         }
     }
 
-    async fn hear(&self, mut news: News, name: &str) {
-        let mut peers = Peers::default();
+    async fn hear(&self, mut news: News, name: &str, peers: &mut Peers) {
         while let Ok(Some(text)) = tokio::time::timeout(SILENCE, news.next()).await {
             let now = Instant::now();
             match serde_json::from_str::<Note>(&text) {
@@ -135,7 +134,7 @@ impl ReadCache {
                         self.generations.flush();
                     }
                 }
-                Ok(note) => self.heed(note, &mut peers, now),
+                Ok(note) => self.heed(note, peers, now),
                 // A newer one may say more than this one understands.
                 Err(_) => self.generations.flush(),
             }
@@ -150,7 +149,9 @@ impl ReadCache {
         if note.flush {
             self.generations.flush();
         }
-        self.generations.changed_elsewhere(note.changed.iter().map(String::as_str), note.unsettled);
+        if !note.changed.is_empty() {
+            self.generations.changed_elsewhere(note.changed.iter().map(String::as_str), note.unsettled);
+        }
         peers.heard.insert(note.from, now);
     }
 

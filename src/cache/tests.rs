@@ -43,7 +43,8 @@ impl House {
         question: &Question<'_>,
         answer: Result<Response<Bytes>, UpstreamError>,
     ) -> Result<(String, From), UpstreamError> {
-        let (entry, from) = self.cache.ask(question, || self.clock.steady(), async { answer }).await?;
+        let (entry, from) =
+            self.cache.ask(question, || self.clock.steady(), (async { answer }, false)).await?;
         Ok((String::from_utf8(entry.body.to_vec()).unwrap(), from))
     }
 
@@ -75,7 +76,7 @@ async fn what_is_not_there_is_known_for_a_short_time_and_errors_never() {
         (StatusCode::NOT_FOUND, absent, true),
         (StatusCode::NOT_FOUND, "<html>", false),
         (StatusCode::NOT_FOUND, r#"{"error_code": "ENDPOINT_NOT_FOUND"}"#, false),
-        (StatusCode::BAD_REQUEST, r#"{"error_code": "INVALID_PARAMETER_VALUE"}"#, true),
+        (StatusCode::BAD_REQUEST, r#"{"error_code": "INVALID_PARAMETER_VALUE"}"#, false),
         (StatusCode::BAD_REQUEST, r#"{"error_code": "BAD_REQUEST"}"#, false),
         (StatusCode::FORBIDDEN, absent, false),
         (StatusCode::INTERNAL_SERVER_ERROR, "", false),
@@ -86,6 +87,18 @@ async fn what_is_not_there_is_known_for_a_short_time_and_errors_never() {
         assert_eq!(house.known(&VERSION).is_some(), kept, "{status} {body}");
         house.clock.advance(5);
         assert_eq!(house.known(&VERSION), None, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_alias_that_is_not_there_is_an_invalid_parameter() {
+    let mut alias = VERSION;
+    alias.sort = Sort::Alias;
+    for (code, kept) in [("INVALID_PARAMETER_VALUE", true), ("BAD_REQUEST", false)] {
+        let house = house();
+        let body = format!(r#"{{"error_code":"{code}"}}"#);
+        house.ask(&alias, Ok(answer(StatusCode::BAD_REQUEST, &body))).await.unwrap();
+        assert_eq!(house.known(&alias).is_some(), kept, "{code}");
     }
 }
 
@@ -123,7 +136,7 @@ async fn a_read_that_overlapped_a_write_is_never_known_after_it() {
             }
             Ok(answer(StatusCode::OK, "old"))
         };
-        let asked = house.cache.ask(&VERSION, || house.clock.steady(), asking).await;
+        let asked = house.cache.ask(&VERSION, || house.clock.steady(), (asking, false)).await;
         assert!(asked.is_ok());
         drop(change);
         assert_eq!(house.known(&VERSION), None, "begins {begins}, ends {ends}");
@@ -177,10 +190,16 @@ async fn nothing_is_known_after_a_purge() {
     let house = house();
     house.fill(&VERSION, "one").await;
     let asking = async {
-        house.cache.purge();
+        house.cache.purge().await;
         Ok(answer(StatusCode::OK, "from before"))
     };
-    assert!(house.cache.ask(&Question::of_version("o", "2"), || house.clock.steady(), asking).await.is_ok());
+    assert!(
+        house
+            .cache
+            .ask(&Question::of_version("o", "2"), || house.clock.steady(), (asking, false))
+            .await
+            .is_ok()
+    );
     assert_eq!((house.known(&VERSION), house.known(&Question::of_version("o", "2"))), (None, None));
 }
 
@@ -198,7 +217,7 @@ async fn equal_questions_in_flight_are_asked_once() {
             };
             house
                 .cache
-                .ask(&VERSION, || house.clock.steady(), asking)
+                .ask(&VERSION, || house.clock.steady(), (asking, false))
                 .await
                 .map(|(entry, _)| entry.body.clone())
         }
@@ -230,7 +249,7 @@ async fn who_waits_asks_when_the_one_who_asked_goes() {
     let (mut first, mut second) = (JoinSet::new(), JoinSet::new());
     first.spawn(async move {
         let never = std::future::pending();
-        hung.cache.ask(&VERSION, || hung.clock.steady(), never).await.is_ok()
+        hung.cache.ask(&VERSION, || hung.clock.steady(), (never, false)).await.is_ok()
     });
     tokio::task::yield_now().await;
     let waiting = Arc::clone(&house);
@@ -254,7 +273,11 @@ async fn who_comes_after_a_write_does_not_wait_for_what_was_asked_before_it() {
             going.notified().await;
             Ok(answer(StatusCode::OK, "old"))
         };
-        early.cache.ask(&VERSION, || early.clock.steady(), asking).await.map(|(entry, _)| entry.body.clone())
+        early
+            .cache
+            .ask(&VERSION, || early.clock.steady(), (asking, false))
+            .await
+            .map(|(entry, _)| entry.body.clone())
     });
     tokio::task::yield_now().await;
     drop(house.cache.change(["m"]));
@@ -282,11 +305,79 @@ async fn no_more_is_kept_than_there_is_room_for() {
 
 #[test]
 fn what_was_made_of_an_answer_is_kept_until_a_version_stands_elsewhere() {
-    let entry = Entry::new(answer(StatusCode::OK, "raw"), None, Duration::ZERO, Duration::ZERO);
-    let shown = Arc::new(Shown::new(Bytes::from_static(b"made"), 7));
+    let entry =
+        Entry::new(Sort::Version, answer(StatusCode::OK, "raw"), (None, Duration::ZERO), Duration::ZERO);
+    let shown = Arc::new(Shown::new(Bytes::from_static(b"made"), 7, true));
     entry.keep_shown(0, &shown);
     for (reader, made_with, expected) in [(0, 7, true), (0, 8, false), (1, 7, false)] {
         assert_eq!(entry.shown(reader, made_with).is_some(), expected, "{reader} {made_with}");
     }
-    assert_ne!(shown.etag, Shown::new(Bytes::from_static(b"other"), 7).etag);
+    assert_ne!(shown.etag, Shown::new(Bytes::from_static(b"other"), 7, true).etag);
+}
+
+#[tokio::test]
+async fn whoever_has_no_room_for_an_answer_keeps_it_from_nobody() {
+    let house = Arc::new(house());
+    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let poor = {
+        let (house, begun, go) = (Arc::clone(&house), Arc::clone(&begun), Arc::clone(&go));
+        async move {
+            let asking = async {
+                begun.notify_one();
+                go.notified().await;
+                Err(UpstreamError::NoRoom(crate::limit::OverLimit::Large))
+            };
+            house.cache.ask(&VERSION, || house.clock.steady(), (asking, false)).await.is_err()
+        }
+    };
+    let mut asking = JoinSet::new();
+    asking.spawn(poor);
+    begun.notified().await;
+    let follower = Arc::clone(&house);
+    asking.spawn(async move {
+        let asked = follower.ask(&VERSION, Ok(answer(StatusCode::OK, "mine"))).await;
+        asked.is_ok_and(|(said, from)| (said.as_str(), from) == ("mine", From::Mlflow))
+    });
+    tokio::task::yield_now().await;
+    go.notify_one();
+    assert_eq!(asking.join_all().await, [true, true]);
+}
+
+#[tokio::test]
+async fn who_asks_anew_does_not_take_what_was_asked_before() {
+    let house = house();
+    let inner = async {
+        let asking = async { Ok(answer(StatusCode::OK, "new")) };
+        house.cache.ask(&VERSION, || house.clock.steady(), (asking, true)).await
+    };
+    let outer = async {
+        let said = inner.await?.0;
+        assert_eq!(&said.body[..], b"new");
+        Ok(answer(StatusCode::OK, "old"))
+    };
+    assert!(house.cache.ask(&VERSION, || house.clock.steady(), (outer, false)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_write_of_nobody_knows_what_has_everything_forgotten() {
+    let house = house();
+    house.fill(&VERSION, "one").await;
+    let change = house.cache.change_of_any();
+    house.fill(&Question::of_version("o", "1"), "meanwhile").await;
+    change.end().await;
+    for question in [&VERSION, &Question::of_version("o", "1")] {
+        assert_eq!(house.known(question), None);
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_missing_is_kept_as_missing() {
+    let absent = r#"{"error_code":"RESOURCE_DOES_NOT_EXIST","message":""}"#;
+    let invalid = r#"{"error_code":"INVALID_PARAMETER_VALUE","message":""}"#;
+    let house = house();
+    house.fill(&VERSION, "one").await;
+    house.ask(&VERSION, Ok(answer(StatusCode::BAD_REQUEST, invalid))).await.unwrap();
+    assert_eq!(house.known(&VERSION).as_deref(), Some("one"), "an error took the place of what holds");
+    house.ask(&VERSION, Ok(answer(StatusCode::NOT_FOUND, absent))).await.unwrap();
+    assert_eq!(house.known(&VERSION).as_deref(), Some(absent));
 }

@@ -248,7 +248,7 @@ impl<K> Reader<'_, K> {
 }
 
 /// A filter as it stands and the same for prompts.
-fn both(filter: &str) -> [String; 2] {
+pub fn both(filter: &str) -> [String; 2] {
     let prompts = if filter.is_empty() { PROMPTS.to_owned() } else { format!("{filter} AND {PROMPTS}") };
     [filter.to_owned(), prompts]
 }

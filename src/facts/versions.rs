@@ -194,6 +194,7 @@ impl Facts {
         match &done {
             Err(FactError::Upstream(UpstreamError::NotSent(_))) => change.was_not_sent(),
             Err(FactError::Upstream(_)) => change.is_unsettled(),
+            Err(FactError::Status(status)) if status.is_server_error() => change.is_unsettled(),
             Ok(_) | Err(_) => {}
         }
         change.end().await;

@@ -25,9 +25,9 @@ pub(super) struct Memory {
     each: Arc<Shares<Who>>,
 }
 
-/// What one request holds of it.
+/// What one request holds of the memory that all may take; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Purse {
+pub struct Purse {
     pool: Arc<Semaphore>,
     each: Arc<Shares<Who>>,
     who: Who,
@@ -53,9 +53,28 @@ impl Memory {
     }
 }
 
+impl AsMut<Self> for Purse {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 impl Purse {
-    /// A principal that has its share is refused at once; where everybody's is taken, it waits.
-    pub(super) async fn hold(&mut self, bytes: usize) -> Result<(), OverLimit> {
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            pool: Arc::clone(&self.pool),
+            each: Arc::clone(&self.each),
+            who: self.who,
+            bytes: 0,
+            counted: None,
+        }
+    }
+
+    /// Accounts for `bytes` more. A principal that has its share is refused at once; where everybody's is taken, it waits.
+    ///
+    /// # Errors
+    /// There is no room, or the principal has its share of it.
+    pub async fn hold(&mut self, bytes: usize) -> Result<(), OverLimit> {
         let missing = self.missing(bytes);
         if missing > 0 {
             let share = self.each.take(self.who, missing).ok_or(OverLimit::Large)?;

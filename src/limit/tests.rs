@@ -40,7 +40,7 @@ fn one_principal_cannot_take_every_place() {
 fn a_rate_has_a_burst_and_comes_back_with_time() {
     let clock = Clock::held_at(1_000);
     let limits = limits(|settings| (settings.requests_per_second, settings.burst) = (2, 3), &clock);
-    let charge = |who: &Principal| limits.charge(who).map_err(|over| over.retry_after());
+    let charge = |who: &Principal| limits.charge(&mut limits.fare(who)).map_err(|over| over.retry_after());
     for _ in 0..3 {
         assert_eq!(charge(&ada()), Ok(()));
     }
@@ -56,13 +56,26 @@ fn a_rate_has_a_burst_and_comes_back_with_time() {
 fn a_slow_rate_is_waited_for_longer() {
     let clock = Clock::held_at(1_000);
     let limits = limits(|settings| (settings.requests_per_second, settings.burst) = (1, 1), &clock);
-    assert!(limits.charge(&ada()).is_ok());
-    let over = limits.charge(&ada()).unwrap_err();
+    assert!(limits.charge(&mut limits.fare(&ada())).is_ok());
+    let over = limits.charge(&mut limits.fare(&ada())).unwrap_err();
     assert_eq!(over.to_string(), "you ask more often than 1 times a second; come again in 1 s");
+}
+
+#[test]
+fn a_request_counts_once() {
+    let limits =
+        limits(|settings| (settings.requests_per_second, settings.burst) = (1, 2), &Clock::held_at(0));
+    let mut fare = limits.fare(&ada());
+    assert_eq!(
+        [limits.charge(&mut fare), limits.charge(&mut fare), limits.charge(&mut fare)],
+        [Ok(()), Ok(()), Ok(())]
+    );
+    assert!(limits.charge(&mut limits.fare(&ada())).is_ok());
+    assert!(limits.charge(&mut limits.fare(&ada())).is_err());
 }
 
 #[test]
 fn no_rate_is_no_limit() {
     let limits = limits(|settings| settings.requests_per_second = 0, &Clock::held_at(0));
-    assert!((0..10_000).all(|_| limits.charge(&ada()).is_ok()));
+    assert!((0..10_000).all(|_| limits.charge(&mut limits.fare(&ada())).is_ok()));
 }

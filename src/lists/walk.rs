@@ -218,7 +218,8 @@ impl<'a> Walk<'a> {
         let question = Question::of_page(self.search.list.sort(), query);
         self.slot.keep_only(self.held);
         let Source { mlflow, cache, clock } = self.source;
-        let known = (!self.asking.anew).then(|| cache.get(&question, clock.steady())).flatten();
+        let alone = self.asking.anew;
+        let known = (!alone).then(|| cache.get(&question, clock.steady())).flatten();
         let (entry, source) = match known {
             Some(entry) => {
                 self.slot.hold(entry.body.len().saturating_mul(2)).await.map_err(UpstreamError::NoRoom)?;
@@ -239,7 +240,7 @@ impl<'a> Walk<'a> {
                     let body = upstream::collect_held(body, ANSWER, slot).await?;
                     Ok(Response::from_parts(parts, body))
                 };
-                cache.ask(&question, || clock.steady(), ask).await?
+                cache.ask(&question, || clock.steady(), (ask, alone)).await?
             }
         };
         if source == From::Mlflow {

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::aftermath;
 use crate::audit::{Facet, Outcome};
+use crate::cache::generations::Change;
 use crate::record::line::{Entry, Kind, Line};
 use crate::route::{self, Operation};
 
@@ -24,21 +25,33 @@ const LOOK: Duration = Duration::from_secs(1);
 pub const SETTLES: Duration = Duration::from_secs(150);
 
 impl Gate {
+    /// What an earlier process left may still be done: until that is known, nothing is remembered of what it is about.
+    #[must_use]
+    pub fn left_open(&self, left: Vec<Line>) -> Vec<(Line, Change)> {
+        self.batches.are_left(left.iter().any(|line| registers(&line.entry)));
+        let held = left.into_iter().map(|line| {
+            let change = self.cache.change(models(&line.entry));
+            (line, change)
+        });
+        held.collect()
+    }
+
     /// Gives every intent an outcome, once MLflow answers. What is not done by the drain is left to the next start.
-    pub async fn close_intents(&self, left: Vec<Line>) {
+    pub async fn close_intents(&self, left: Vec<(Line, Change)>) {
         let (start, ended) = (self.clock.instant(), self.clock.now());
         let work = async {
             let mut unseen = Vec::new();
-            for line in left {
+            for (line, change) in left {
                 self.until_mlflow_answers().await;
                 if self.is_done(&line, ended).await {
                     self.account_for(line, Outcome::Applied).await;
+                    change.end().await;
                 } else {
-                    unseen.push(line);
+                    unseen.push((line, change));
                 }
             }
             sleep(self.settles.saturating_sub(self.clock.instant().saturating_duration_since(start))).await;
-            for line in unseen {
+            for (line, change) in unseen {
                 let outcome = loop {
                     self.until_mlflow_answers().await;
                     let outcome = self.became_of(&line, ended).await;
@@ -48,7 +61,9 @@ impl Gate {
                     }
                 };
                 self.account_for(line, outcome).await;
+                change.end().await;
             }
+            self.batches.are_left(false);
         };
         tokio::select! {
             () = self.drain.started() => {}
@@ -123,6 +138,22 @@ fn again(intent: &Entry) -> Option<(Operation, Timestamp)> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let operation = route::read(found, &uri, &headers, Bytes::from(body)).ok()?;
     Some((operation, intent.time.parse().ok()?))
+}
+
+/// The registered models that a write may have changed, as its line tells them: also where not all of it is told.
+fn models(intent: &Entry) -> impl Iterator<Item = &str> {
+    let named = ["name", "new_name"].into_iter().filter_map(|key| intent.params.get(key)?.as_str());
+    let demanded =
+        intent.demands.iter().filter_map(|demand| demand.split_once(' ').map(|(_, object)| object));
+    let objects = intent.object.as_deref().into_iter().chain(demanded);
+    // No model's name holds a slash (`utils/validation.py`).
+    let of = objects.filter_map(|object| object.strip_prefix("model:")?.split('/').next());
+    named.chain(of)
+}
+
+/// Whether a write registers a version.
+fn registers(intent: &Entry) -> bool {
+    intent.route.as_deref().is_some_and(|route| route.ends_with("model-versions/create"))
 }
 
 /// The line that says so.

@@ -15,7 +15,7 @@ use crate::authz::Permit;
 use crate::cache::{Entry, Question};
 use crate::facts::{FactError, query};
 use crate::govern::Mode;
-use crate::limit::Slot;
+use crate::limit::{Purse, Slot};
 use crate::operation::{Demand, Object, Permission};
 use crate::reject::Rejection;
 use crate::route::Misread;
@@ -45,10 +45,10 @@ impl Gate {
         let (anew, permit) = (asks_mlflow(&parts.headers), &*permit);
         let mut waiting = Vec::with_capacity(asked.len());
         for one in asked {
-            waiting.push(self.one(permit, one, anew));
+            waiting.push(self.one(permit, one, anew, slot.beside()));
         }
         let mut found = stream::iter(waiting).buffered(AT_ONCE);
-        let (mut out, mut refused) = (String::from("{\"results\":["), Vec::new());
+        let (mut out, mut refused) = (String::from("{\"results\":["), 0_usize);
         while let Some(one) = found.next().await {
             let item = match one {
                 Ok((question, entry)) => {
@@ -68,14 +68,15 @@ impl Gate {
                 Err(rejection) => {
                     out.push_str(&error(rejection.status(), rejection.code(), &rejection.to_string()));
                     if let Rejection::Denied(denied) = rejection {
-                        refused.push(denied);
+                        trail.tell_refused(&denied);
+                        refused += 1;
                     }
                 }
             }
             slot.hold(out.len() - before).await?;
         }
-        if let Some(first) = refused.first() {
-            trail.note_failure(format!("{} of them were refused, the first: {first}", refused.len()));
+        if refused > 0 {
+            trail.note_failure(format!("{refused} of them were refused, with a line each"));
         }
         out.push_str("]}");
         Ok(out.into())
@@ -87,6 +88,7 @@ impl Gate {
         permit: &Permit,
         asked: &'a Message,
         anew: bool,
+        mut purse: Purse,
     ) -> Result<(Question<'a>, Arc<Entry>), Rejection> {
         let question = may_read(permit, asked)?;
         let known = (!anew).then(|| self.cache.get(&question, self.clock.steady())).flatten();
@@ -97,15 +99,15 @@ impl Gate {
         let order = self.facts.question(&query("/api/2.0/mlflow/model-versions/get", &pairs));
         let ask = async {
             let (parts, body) = self.mlflow.send(order).await?.into_parts();
-            Ok(Response::from_parts(parts, upstream::collect(body, ANSWER).await?))
+            Ok(Response::from_parts(parts, upstream::collect_held(body, ANSWER, &mut purse).await?))
         };
-        let (entry, from) = self.cache.ask(&question, || self.clock.steady(), ask).await?;
+        let (entry, from) = self.cache.ask(&question, || self.clock.steady(), (ask, anew)).await?;
         self.note_source(from);
         Ok((question, entry))
     }
 
     /// What MLflow says of one version, in the house's words, or its error.
-    async fn told_of(&self, read: &Read<'_>, entry: &Entry, slot: &Slot) -> Result<String, Rejection> {
+    async fn told_of(&self, read: &Read<'_>, entry: &Entry, slot: &mut Slot) -> Result<String, Rejection> {
         if entry.status != StatusCode::OK {
             let said = said(&entry.body).ok_or(FactError::Status(entry.status))?;
             return Ok(error(entry.status, &said.error_code, &said.message));

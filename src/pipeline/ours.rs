@@ -61,7 +61,7 @@ impl Gate {
             Ours::BatchCreate => self.batch_create(&mut passed).await,
             Ours::BatchGet => self.batch_get(&mut passed, &mut trail).await,
             Ours::PurgeCache => {
-                self.cache.purge();
+                self.cache.purge().await;
                 Ok(Bytes::from_static(b"{}"))
             }
             Ours::StoodIn => self.stood_in(&passed).await,

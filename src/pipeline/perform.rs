@@ -13,6 +13,7 @@ use crate::audit::{Outcome, Trail};
 use crate::cache::generations::Change;
 use crate::digest::Wish;
 use crate::govern::Mode;
+use crate::limit::Fare;
 use crate::listen::{Outbound, boxed, full};
 use crate::ownership::Holding;
 use crate::reject::Rejection;
@@ -32,13 +33,18 @@ const HANDED_OUT: Duration = Duration::from_secs(60 * 60);
 pub(super) const ANSWER: usize = 16 * 1024 * 1024;
 
 impl Gate {
-    pub(super) async fn perform(self: Arc<Self>, passed: Passed, mut trail: Trail) -> Response<Outbound> {
+    pub(super) async fn perform(
+        self: Arc<Self>,
+        passed: Passed,
+        mut trail: Trail,
+        fare: Option<Fare>,
+    ) -> Response<Outbound> {
         let row = passed.operation.found.row;
         if !passed.operation.is_write() {
             return if let Answer::Ours(which) = row.answer {
                 self.ours(which, passed, trail).await
             } else {
-                self.read(passed, trail).await
+                self.read(passed, trail, fare).await
             };
         }
         let id = trail.id().clone();
@@ -83,7 +89,11 @@ impl Gate {
                 return answer::end(&rejection, trail);
             }
         };
-        let change = changed(&passed.operation).map(|models| self.cache.change(models));
+        let change = match changed(&passed.operation) {
+            Changed::Nothing => None,
+            Changed::Models(models) => Some(self.cache.change(models)),
+            Changed::Any => Some(self.cache.change_of_any()),
+        };
         let response = self.write_on(passed, change.as_ref(), trail).await;
         if let Some(change) = change {
             change.end().await;
@@ -271,12 +281,27 @@ impl Gate {
     }
 }
 
-/// The registered models that a write changes.
-fn changed(operation: &Operation) -> Option<impl Iterator<Item = &str>> {
+/// What of the registry a write changes.
+enum Changed<'a> {
+    Nothing,
+    Models(Vec<&'a str>),
+    /// Nobody can say which.
+    Any,
+}
+
+fn changed(operation: &Operation) -> Changed<'_> {
     let path = operation.found.row.path;
+    // They register prompts of their own, and delete them (`demo/generators/prompts.py`).
+    if path.starts_with("demo/") {
+        return Changed::Any;
+    }
     let of_registry = path.starts_with("registered-models/") || path.starts_with("model-versions/");
-    let message = operation.message().filter(|_| of_registry)?;
-    Some(["name", "new_name"].into_iter().filter_map(|field| message.text(field)))
+    match operation.message().filter(|_| of_registry) {
+        Some(message) => Changed::Models(
+            ["name", "new_name"].into_iter().filter_map(|field| message.text(field)).collect(),
+        ),
+        None => Changed::Nothing,
+    }
 }
 
 /// The number of the version that MLflow says it made.

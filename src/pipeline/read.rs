@@ -1,11 +1,11 @@
 //! Reads, while the caller waits: from memory where the answer is kept there, else from MLflow.
 
-use http::Response;
+use http::{Response, StatusCode};
 
 use crate::audit::{Told, Trail};
 use crate::authz::Permit;
 use crate::cache::Question;
-use crate::limit::Slot;
+use crate::limit::{Fare, Slot};
 use crate::listen::{Outbound, boxed, full};
 use crate::lists::{Asking, List};
 use crate::reject::Rejection;
@@ -19,42 +19,63 @@ use super::upload::endable;
 use super::{Gate, Passed, answer};
 
 impl Gate {
-    pub(super) async fn read(&self, passed: Passed, mut trail: Trail) -> Response<Outbound> {
+    pub(super) async fn read(
+        &self,
+        passed: Passed,
+        mut trail: Trail,
+        mut fare: Option<Fare>,
+    ) -> Response<Outbound> {
         let head = passed.operation.found.head;
         let graphql = answer::root_of(&passed.operation);
         let Passed { mut slot, mut operation, permit, parts, stream, peer, .. } = passed;
         let wanted = self.take_wanted(&mut operation);
-        let question = Question::of(&operation).filter(|_| self.cache.is_on(self.clock.steady()));
-        let answered = if let Some(question) = question {
+        let on = self.cache.is_on(self.clock.steady());
+        let answered = if let Some(question) = Question::of(&operation).filter(|_| on) {
             let read =
                 Read { question, operation: &operation, wanted: wanted.as_deref(), sent: &parts.headers };
             let id = trail.id().clone();
-            let order = || self.order(&operation, &parts, None, peer.addr.ip(), &id);
+            let order = || {
+                self.pay(&mut fare)?;
+                Ok(self.order(&operation, &parts, None, peer.addr.ip(), &id))
+            };
             let answered = self.remembered(&read, order, &mut trail, &mut slot).await;
-            answered.map(|response| response.map(full))
+            answered.map(|(response, kept)| {
+                if let Some(kept) = kept.filter(|_| response.status() == StatusCode::OK) {
+                    self.tread(&parts, (&permit, &trail), kept, response.headers());
+                }
+                response.map(full)
+            })
+        } else if let Err(rejection) = self.pay(&mut fare) {
+            Err(rejection)
         } else {
             let stream = stream.map(|stream| endable(stream).0);
-            let mut order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
-            answer::ask_for_the_whole(&mut order.headers, &operation);
-            if List::of(operation.found.row.answer).is_some() {
-                let asking = Asking { anew: asks_mlflow(&parts.headers), ..Asking::default() };
-                self.listed(&operation, &permit, order, asking, &mut trail, &mut slot).await
-            } else {
-                self.asked_anew(&operation, &permit, wanted, order, &mut trail, &mut slot).await
-            }
+            let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
+            let asked = (wanted, order, asks_mlflow(&parts.headers));
+            self.not_remembered(&operation, &permit, asked, &mut trail, &mut slot).await
         };
         match answered {
-            Ok(response) => {
-                let (mut parts, body) = response.into_parts();
-                answer::finish(&mut parts.headers, trail.id());
-                if head {
-                    trail.close(parts.status);
-                    return Response::from_parts(parts, boxed(slot.until_end_of(body)));
-                }
-                let status = parts.status;
-                Response::from_parts(parts, boxed(Told::new(slot.until_end_of(body), trail, status)))
+            Ok(response) => read_to_its_end(response, head, trail, slot),
+            Err(rejection @ Rejection::OverLimit(_)) => {
+                answer::refuse(&rejection, trail, graphql.as_deref(), head)
             }
             Err(rejection) => answer::fail(&rejection, trail, graphql.as_deref()),
+        }
+    }
+
+    async fn not_remembered(
+        &self,
+        operation: &Operation,
+        permit: &Permit,
+        (wanted, mut order, anew): (Option<Vec<Stage>>, Order, bool),
+        trail: &mut Trail,
+        slot: &mut Slot,
+    ) -> Result<Response<Outbound>, Rejection> {
+        answer::ask_for_the_whole(&mut order.headers, operation);
+        if List::of(operation.found.row.answer).is_some() {
+            let asking = Asking { anew, ..Asking::default() };
+            self.listed(operation, permit, order, asking, trail, slot).await
+        } else {
+            self.asked_anew(operation, permit, wanted, order, trail, slot).await
         }
     }
 
@@ -94,4 +115,16 @@ impl Gate {
             None => answer::filtered(response, operation, permit, ANSWER, slot).await,
         }
     }
+}
+
+/// An answer whose line is closed when it has been taken.
+fn read_to_its_end(response: Response<Outbound>, head: bool, trail: Trail, slot: Slot) -> Response<Outbound> {
+    let (mut parts, body) = response.into_parts();
+    answer::finish(&mut parts.headers, trail.id());
+    let (body, status) = (slot.until_end_of(body), parts.status);
+    if head {
+        trail.close(status);
+        return Response::from_parts(parts, boxed(body));
+    }
+    Response::from_parts(parts, boxed(Told::new(body, trail, status)))
 }

@@ -17,6 +17,7 @@ use crate::upstream::{self, Order};
 
 use super::perform::ANSWER;
 use super::shown::{InWords, reader};
+use super::trodden::Kept;
 use super::{Gate, answer};
 
 /// Where an answer came from.
@@ -43,24 +44,27 @@ impl Gate {
     pub(super) async fn remembered(
         &self,
         read: &Read<'_>,
-        order: impl FnOnce() -> Order,
+        order: impl FnOnce() -> Result<Order, Rejection>,
         trail: &mut Trail,
         slot: &mut Slot,
-    ) -> Result<Response<Bytes>, Rejection> {
+    ) -> Result<(Response<Bytes>, Option<Kept>), Rejection> {
         let now = self.clock.steady();
-        let known = (!asks_mlflow(read.sent)).then(|| self.cache.get(&read.question, now)).flatten();
+        let alone = asks_mlflow(read.sent);
+        let known = (!alone).then(|| self.cache.get(&read.question, now)).flatten();
         let (entry, from) = match known {
             Some(entry) => (entry, From::Memory),
             None => {
-                let mut order = order();
+                let mut order = order()?;
                 answer::ask_for_the_whole_of(&mut order.headers);
-                self.asked(&read.question, order, trail, slot).await?
+                self.asked(&read.question, (order, alone), trail, slot).await?
             }
         };
-        let mut response = self.in_words(read, &entry, slot).await?;
+        let (mut response, shown) = self.in_words(read, &entry, slot).await?;
         let age = (from != From::Mlflow).then(|| entry.age(self.clock.steady()));
         self.tell_source(response.headers_mut(), from, age);
-        Ok(response)
+        let lasts = |shown: &Arc<Shown>| from == From::Memory && shown.settled;
+        let kept = shown.filter(lasts).map(|shown| Kept { entry, shown });
+        Ok((response, kept))
     }
 
     /// Says where an answer came from, and how old it is if that is one age.
@@ -99,7 +103,7 @@ impl Gate {
     async fn asked(
         &self,
         question: &Question<'_>,
-        order: Order,
+        (order, alone): (Order, bool),
         trail: &mut Trail,
         slot: &mut Slot,
     ) -> Result<(Arc<Entry>, From), Rejection> {
@@ -110,9 +114,13 @@ impl Gate {
             let body = upstream::collect_held(body, ANSWER, slot).await?;
             Ok(Response::from_parts(parts, body))
         };
-        let asked = self.cache.ask(question, || self.clock.steady(), ask).await;
+        let asked = self.cache.ask(question, || self.clock.steady(), (ask, alone)).await;
         heard.into_iter().for_each(|status| trail.note_upstream(status));
-        Ok(asked?)
+        let (entry, from) = asked?;
+        if heard.is_none() {
+            slot.hold(entry.body.len()).await?;
+        }
+        Ok((entry, from))
     }
 
     /// An answer of MLflow's in the words of the reader: made once, and kept beside it until a version stands elsewhere.
@@ -120,14 +128,14 @@ impl Gate {
         &self,
         read: &Read<'_>,
         entry: &Entry,
-        slot: &Slot,
-    ) -> Result<Response<Bytes>, Rejection> {
+        slot: &mut Slot,
+    ) -> Result<(Response<Bytes>, Option<Arc<Shown>>), Rejection> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = entry.status;
         *response.headers_mut() = entry.headers.clone();
         if entry.status != StatusCode::OK {
             *response.body_mut() = entry.body.clone();
-            return Ok(response);
+            return Ok((response, None));
         }
         let shown = self.shown_once(read, entry, slot).await?;
         response.headers_mut().insert(header::ETAG, shown.etag.clone());
@@ -138,14 +146,14 @@ impl Gate {
         } else {
             *response.body_mut() = shown.body.clone();
         }
-        Ok(response)
+        Ok((response, Some(shown)))
     }
 
     pub(super) async fn shown_once(
         &self,
         read: &Read<'_>,
         entry: &Entry,
-        slot: &Slot,
+        slot: &mut Slot,
     ) -> Result<Arc<Shown>, Rejection> {
         // Before it is made: what changes meanwhile has it made again.
         let stages = self.stages.generation();
@@ -154,13 +162,20 @@ impl Gate {
         if let Some(shown) = entry.shown(reader as usize, stages).filter(|_| whole) {
             return Ok(shown);
         }
+        let held = slot.held();
         let made = match read.wanted {
-            Some(wanted) => self.in_house_words(read.operation, wanted, entry.body.clone(), slot).await?,
+            Some(wanted) => {
+                slot.hold(entry.body.len().saturating_mul(2)).await?;
+                self.in_house_words(read.operation, wanted, entry.body.clone(), slot).await?
+            }
             None => InWords { body: entry.body.clone(), settled: true },
         };
-        let shown = Arc::new(Shown::new(made.body, stages));
-        if whole && made.settled {
+        let shown = Arc::new(Shown::new(made.body, stages, made.settled));
+        slot.keep_only(held);
+        if whole && shown.settled {
             entry.keep_shown(reader as usize, &shown);
+        } else {
+            slot.hold(shown.body.len()).await?;
         }
         Ok(shown)
     }
@@ -176,7 +191,7 @@ pub(super) fn asks_mlflow(sent: &HeaderMap) -> bool {
 }
 
 /// Whether the caller has this answer already (RFC 9110 section 13.1.2).
-fn has_it(sent: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(super) fn has_it(sent: &HeaderMap, etag: &HeaderValue) -> bool {
     let values = sent.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))

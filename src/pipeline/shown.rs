@@ -67,7 +67,9 @@ impl Gate {
             && !operation.found.is_ajax()
             && let Parameters::Message(message) = &mut operation.parameters
         {
-            wanted = message.texts("stages").filter_map(Stage::named).collect();
+            let named: Vec<Stage> = message.texts("stages").filter_map(Stage::named).collect();
+            // Each once: as many as there are are all of them.
+            wanted = Stage::ALL.into_iter().filter(|stage| named.contains(stage)).collect();
             message.remove("stages");
         }
         Some(if wanted.is_empty() { Stage::ALL.to_vec() } else { wanted })

@@ -166,13 +166,19 @@ pub struct Entry {
     pub signature: Option<String>,
 }
 
+/// A time as lines have it.
+#[must_use]
+pub fn time(time: jiff::Timestamp) -> String {
+    format!("{time:.6}")
+}
+
 impl Entry {
     /// An entry that says nothing but what it is about.
     #[must_use]
     pub fn new(id: impl Into<String>, time: jiff::Timestamp, kind: Kind) -> Self {
         Self {
             id: id.into(),
-            time: format!("{time:.6}"),
+            time: self::time(time),
             kind,
             principal: None,
             roles: Vec::new(),

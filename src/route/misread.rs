@@ -75,6 +75,9 @@ pub enum Misread {
     /// An artifact path with more than one meaning.
     #[error("`{0}`: {1}")]
     ArtifactPath(String, artifact_path::ArtifactPathError),
+    /// A model whose versions cannot be searched for.
+    #[error("versions of a model of this name cannot be registered with an `idempotency_key`")]
+    NoKey,
     /// A body where there is none to be read.
     #[error("this request has no body")]
     Body,

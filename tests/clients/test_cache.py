@@ -122,6 +122,45 @@ def test_one_answer_serves_both_prefixes_and_everybody(here: Ruled, ann: str, ve
     assert (posted.status, says(posted)) == (200, "HIT")
 
 
+def test_one_readers_filter_is_nobody_elses_answer(here: Ruled, ann: str, version: str) -> None:
+    """However stages are repeated, spelt or left empty, what everybody asks for stays as it is."""
+    latest = f"registered-models/get-latest-versions?name={MODEL}"
+    expected = get(here, ann, API + latest).body
+    assert version in {each["version"] for each in json.loads(expected)["model_versions"]}
+    for stages in ("&stages=Canary" * 10, "&stages=", "&stages=A%0AB", "&stages=Production&stages=Staging"):
+        for prefix in (API, AJAX):
+            get(here, ann, f"{prefix}{latest}{stages}", Cache_Control="no-cache")
+            get(here, ann, f"{prefix}{latest}{stages}")
+            seen = get(here, ann, API + latest)
+            assert (seen.status, seen.body) == (200, expected), (prefix, stages)
+    posted = here.ask(ann, "POST", f"{API}registered-models/get-latest-versions", {"name": MODEL, "stages": []})
+    assert (posted.status, posted.body) == (200, expected)
+
+
+def test_what_mlflow_registers_by_itself_is_seen(here: Ruled) -> None:
+    """Its demo registers prompts and deletes them, in one call that names none of them."""
+    root = here.token(role="admin", user="root@example.com")
+    prompts = f"{API}registered-models/search?filter=" + quote("tags.`mlflow.prompt.is_prompt` = 'true'") + "&max_results=1000"
+    before = here.ask(root, "POST", "/ajax-api/3.0/mlflow/demo/delete", {})
+    assert before.status == 200, before.body
+    get(here, root, prompts)
+    made = here.ask(root, "POST", "/ajax-api/3.0/mlflow/demo/generate", {})
+    assert made.status == 200, made.body
+    named = [each["name"] for each in get(here, root, prompts).json().get("registered_models", [])]
+    assert named
+    one = f"{API}registered-models/get?name={quote(named[0])}"
+    assert [get(here, root, one).status, says(get(here, root, one))] == [200, "HIT"]
+    assert here.ask(root, "POST", "/ajax-api/3.0/mlflow/demo/delete", {}).status == 200
+    seen = {each["name"]: get(here, root, f"{API}registered-models/get?name={quote(each['name'])}").status for each in past_search(here, prompts)}
+    assert set(seen.values()) <= {200}
+    assert [each["name"] for each in get(here, root, prompts).json().get("registered_models", [])] == list(seen)
+
+
+def past_search(here: Ruled, target: str) -> list[dict]:
+    """What MLflow itself has."""
+    return send(here.mlflow.url, "GET", target).json().get("registered_models", [])
+
+
 def test_rights_are_decided_each_time(here: Ruled, ann: str, version: str) -> None:
     """Who may not see a model, does not from memory either."""
     for point in points(MODEL, version):

@@ -36,3 +36,4 @@ mod shown;
 mod smuggling;
 mod sources;
 mod stages;
+mod trodden;

@@ -1,8 +1,10 @@
 //! Many versions registered in one request. Each goes the whole way of a request of its own: through every rule, and with
 //! lines of its own in the record.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -12,8 +14,9 @@ use http_body_util::{BodyExt as _, Collected};
 use parking_lot::Mutex;
 
 use crate::authz::Permit;
-use crate::facts::query;
-use crate::filter::stages::{self, Row};
+use crate::facts::{pages, query};
+use crate::filter::stages::{self, Reader, Row};
+use crate::govern::Mode;
 use crate::ids::X_REQUEST_ID;
 use crate::listen::Peer;
 use crate::operation::{Demand, Object, Permission};
@@ -22,8 +25,9 @@ use crate::reject::Rejection;
 use crate::route::message::Message;
 use crate::route::{Misread, Operation};
 
-use super::super::{Gate, Passed, Sent};
-use super::{error, said};
+use super::super::perform::ANSWER;
+use super::super::{Gate, Passed, SETTLES, Sent};
+use super::{FULL, error, said};
 
 /// So many are registered at once.
 const MOST: usize = 100;
@@ -39,22 +43,47 @@ pub(in super::super) const BATCH_TAG: &str = "sekisho.batch";
 #[derive(Clone, Debug)]
 pub(in super::super) struct Batched(pub(in super::super) String);
 
-/// Batches with a key that are under way here.
+/// Batches with a key, as far as they are not over.
 #[derive(Debug, Default)]
-pub struct Batches(Mutex<HashSet<String>>);
+pub struct Batches {
+    /// Those that are under way here.
+    under_way: Mutex<HashSet<String>>,
+    /// Marks of versions that may still be made, and until when.
+    adrift: Mutex<HashMap<String, Duration>>,
+    /// An earlier process may have left some.
+    left: AtomicBool,
+}
 
 /// One of them, until it is dropped.
 struct UnderWay<'a>(&'a Batches, String);
 
 impl Batches {
     fn begin(&self, key: String) -> Result<UnderWay<'_>, Rejection> {
-        if self.0.lock().insert(key.clone()) { Ok(UnderWay(self, key)) } else { Err(Rejection::SameBatch) }
+        let begins = self.under_way.lock().insert(key.clone());
+        if begins { Ok(UnderWay(self, key)) } else { Err(Rejection::SameBatch) }
+    }
+
+    /// Whether a version that MLflow does not show may still be made by an earlier request.
+    fn may_come(&self, mark: &str, now: Duration) -> bool {
+        let mut adrift = self.adrift.lock();
+        adrift.retain(|_, until| now < *until);
+        self.left.load(Ordering::SeqCst) || adrift.contains_key(mark)
+    }
+
+    /// Nobody knows whether the version with this mark was made, or will be until then.
+    fn is_adrift(&self, mark: String, until: Duration) {
+        self.adrift.lock().insert(mark, until);
+    }
+
+    /// Whether an earlier process has left registrations of which nobody knows what becomes.
+    pub(in super::super) fn are_left(&self, left: bool) {
+        self.left.store(left, Ordering::SeqCst);
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.0.lock().remove(&self.1);
+        self.0.under_way.lock().remove(&self.1);
     }
 }
 
@@ -87,8 +116,9 @@ impl Gate {
             if !std::mem::take(&mut first) {
                 out.push(',');
             }
+            let item = if out.len() + item.len() < ANSWER { &item } else { FULL };
             slot.hold_anyway(item.len());
-            out.push_str(&item);
+            out.push_str(item);
         }
         out.push_str("]}");
         Ok(out.into())
@@ -104,14 +134,33 @@ impl Gate {
         let Some(name) = one.text("name") else { return Ok(None) };
         let may = permit.also(&[Demand::new(Permission::ModelWrite, Object::Model(name.into()))]);
         // Who may not is told so when it is made.
-        let Some(filter) = named(name).filter(|_| may.is_ok()) else { return Ok(None) };
-        let filter = format!("{filter} AND tags.`{BATCH_TAG}` = '{mark}'");
-        let path =
-            query("/api/2.0/mlflow/model-versions/search", &[("filter", &filter), ("max_results", "1")]);
-        match self.facts.look(&self.mlflow, &path).await? {
-            Some(body) => Ok(stages::versions(&body)?.into_iter().next()),
-            None => Ok(None),
+        if may.is_err() {
+            return Ok(None);
         }
+        let filter = named(name).ok_or(Misread::NoKey)?;
+        for filter in pages::both(&format!("{filter} AND tags.`{BATCH_TAG}` = '{mark}'")) {
+            let asked = [("filter", &*filter), ("max_results", "1")];
+            let path = query("/api/2.0/mlflow/model-versions/search", &asked);
+            let found = self.facts.look(&self.mlflow, &path).await?;
+            let rows = found.map(|body| stages::versions(&body)).transpose()?;
+            if let Some(row) = rows.into_iter().flatten().next() {
+                return Ok(Some(row));
+            }
+        }
+        if self.batches.may_come(mark, self.clock.steady()) {
+            return Err(Rejection::SameBatch);
+        }
+        Ok(None)
+    }
+
+    /// A version that was made before, as its own registration would be answered.
+    fn found(&self, row: &Row) -> Result<String, Rejection> {
+        let body = Bytes::from(format!("{{\"model_version\":{}}}", row.written));
+        let body = match self.rules {
+            Mode::Off => body,
+            Mode::Warn | Mode::Enforce => stages::show(&body, &self.stages, Reader::Client)?.body,
+        };
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     /// The request for one of them alone.
@@ -154,17 +203,20 @@ impl Gate {
             |rejection: Rejection| error(rejection.status(), rejection.code(), &rejection.to_string());
         if let Some(mark) = &mark {
             match self.made_before(permit, one, mark).await {
-                Ok(Some(row)) => return format!("{{\"model_version\":{}}}", row.written),
+                Ok(Some(row)) => return self.found(&row).unwrap_or_else(failed),
                 Ok(None) => {}
                 Err(rejection) => return failed(rejection),
             }
         }
-        let request = match self.request(sent, one, mark) {
+        let request = match self.request(sent, one, mark.clone()) {
             Ok(request) => request,
             Err(rejection) => return failed(rejection),
         };
         let (parts, body) = Arc::clone(self).part(request, peer).await.into_parts();
         let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        if let Some(mark) = mark.filter(|_| nobody_knows(parts.status)) {
+            self.batches.is_adrift(mark, self.clock.steady().saturating_add(SETTLES));
+        }
         match (parts.status, std::str::from_utf8(&body)) {
             (StatusCode::OK, Ok(text)) if !text.is_empty() => text.to_owned(),
             (status, _) => said(&body).map_or_else(
@@ -173,6 +225,11 @@ impl Gate {
             ),
         }
     }
+}
+
+/// Whether an answer leaves open whether the version was made, or will be: 503 says that nothing was sent.
+fn nobody_knows(status: StatusCode) -> bool {
+    status == StatusCode::CONFLICT || (status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn key_of(operation: &Operation) -> Result<Option<&str>, Misread> {
