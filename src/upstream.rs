@@ -4,12 +4,14 @@ mod body;
 mod connect;
 mod error;
 mod headers;
+mod life;
 #[cfg(test)]
 mod tests;
 
 use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +29,7 @@ use body::{Progress, Sending};
 use connect::{Connector, Served};
 pub use error::UpstreamError;
 pub use headers::SaidAt;
+use life::Life;
 
 use crate::limit::Purse;
 use crate::secret::without_query;
@@ -48,6 +51,8 @@ pub struct Settings {
     pub health: String,
     /// How long [`Upstream::probe`] waits.
     pub probe: Duration,
+    /// After such a silence, and as many unanswered probes, nobody waits for MLflow until it gives a sign of life.
+    pub silence: Duration,
 }
 
 /// Where MLflow listens.
@@ -68,6 +73,8 @@ impl Settings {
     pub const BODY_STALL: Duration = Duration::from_secs(120);
     /// Default of [`Settings::idle_in_pool`].
     pub const IDLE_IN_POOL: Duration = Duration::from_secs(4);
+    /// Default of [`Settings::silence`].
+    pub const SILENCE: Duration = Duration::from_secs(15);
     /// Default of [`Settings::probe`].
     pub const PROBE: Duration = Duration::from_secs(2);
 
@@ -82,6 +89,7 @@ impl Settings {
             idle_in_pool: Self::IDLE_IN_POOL,
             health: "/health".to_owned(),
             probe: Self::PROBE,
+            silence: Self::SILENCE,
         }
     }
 }
@@ -127,6 +135,7 @@ pub struct Upstream {
     pooled: Client<Connector, Sending>,
     /// For the second try: connections of its own, so that it cannot meet another dead one.
     fresh: Client<Connector, Sending>,
+    life: Arc<Life>,
 }
 
 impl Upstream {
@@ -139,7 +148,8 @@ impl Upstream {
         let connector = Connector::new(&settings.address, settings.connect).map_err(AddressError::Tls)?;
         let pooled = client(settings.idle_in_pool, usize::MAX, connector.clone());
         let fresh = client(settings.idle_in_pool, 0, connector);
-        Ok(Self { settings, scheme, authority, pooled, fresh })
+        let life = Arc::new(Life::new(settings.silence));
+        Ok(Self { settings, scheme, authority, pooled, fresh, life })
     }
 
     /// Sends an order and waits for the head of the answer. Redirects are answers like any other.
@@ -147,9 +157,18 @@ impl Upstream {
     /// A repeatable order whose connection turns out to be dead is sent once more on a new one; so is one of which a
     /// connection took nothing, because MLflow had spoken there unasked.
     ///
+    /// Nothing is sent to an MLflow that gives no sign of life.
+    ///
     /// # Errors
     /// See [`UpstreamError`]; [`UpstreamError::NotSent`] only where that is certain.
     pub async fn send(&self, order: Order) -> Result<Response<Reply>, UpstreamError> {
+        if self.life.is_gone() {
+            return Err(UpstreamError::NotSent("it gives no sign of life".into()));
+        }
+        self.send_anyway(order).await
+    }
+
+    async fn send_anyway(&self, order: Order) -> Result<Response<Reply>, UpstreamError> {
         let Order { method, path_and_query, headers, body, repeatable } = order;
         let uri = self.uri(&path_and_query)?;
         let empty_write = body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method);
@@ -191,7 +210,10 @@ impl Upstream {
             body: OrderBody::Empty,
             repeatable: true,
         };
-        let answered = timeout(self.settings.probe, self.send(order)).await;
+        let answered = timeout(self.settings.probe, self.send_anyway(order)).await;
+        if !matches!(answered, Ok(Ok(_))) {
+            self.life.missed();
+        }
         matches!(answered, Ok(Ok(response)) if response.status() == StatusCode::OK)
     }
 
@@ -207,7 +229,7 @@ impl Upstream {
         body: OrderBody,
     ) -> Result<Response<Reply>, Failed> {
         let head = request.method() == Method::HEAD;
-        let (body, progress) = Sending::new(body);
+        let (body, progress) = Sending::new(body, Arc::clone(&self.life));
         let sent = client.request(request.map(|()| body));
         let answered = progress.or_stalled(self.settings.head, sent).await;
         let response = match answered {
@@ -215,6 +237,7 @@ impl Upstream {
             Ok(Err(error)) => return Err(Failed::by(error, &progress)),
             Err(stalled) => return Err(Failed::new(UpstreamError::Unanswered(stalled.into()))),
         };
+        self.life.sign();
         if response.status().is_informational() {
             let source = format!("mlflow answered {}, which was not asked for", response.status());
             return Err(Failed::new(UpstreamError::Unanswered(source.into())));
@@ -236,7 +259,7 @@ impl Upstream {
             parts.extensions.insert(at);
         }
         headers::clean_response(&mut parts.headers, &self.scheme, &self.authority);
-        let reply = Reply::begun(body, self.settings.body_stall).await;
+        let reply = Reply::begun(body, self.settings.body_stall, Arc::clone(&self.life)).await;
         let reply = reply.map_err(|error| Failed::new(UpstreamError::CutShort(error)))?;
         Ok(Response::from_parts(parts, reply))
     }

@@ -19,6 +19,8 @@ use crate::listen::BoxError;
 use crate::secret::Hidden;
 use crate::stall::{Patient, Stopped};
 
+use super::life::Life;
+
 /// A caller's body that is passed on as it comes.
 pub type CallerBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -61,7 +63,7 @@ impl OrderBody {
 
 /// How far a request's body has come.
 #[derive(Clone, Debug)]
-pub(super) struct Progress(Arc<Mutex<State>>);
+pub(super) struct Progress(Arc<Mutex<State>>, Arc<Life>);
 
 #[derive(Debug)]
 struct State {
@@ -85,9 +87,9 @@ struct WrongLength;
 pub(super) struct CallerGone;
 
 impl Progress {
-    fn new() -> Self {
+    fn new(life: Arc<Life>) -> Self {
         let state = State { taken_at: Instant::now(), waiting_for_caller: false, broke: None };
-        Self(Arc::new(Mutex::new(state)))
+        Self(Arc::new(Mutex::new(state)), life)
     }
 
     /// What the caller did wrong, once.
@@ -119,6 +121,7 @@ impl Progress {
     }
 
     fn taken(&self) {
+        self.1.sign();
         let mut state = self.0.lock();
         state.taken_at = Instant::now();
         state.waiting_for_caller = false;
@@ -147,14 +150,14 @@ enum Rest {
 }
 
 impl Sending {
-    pub(super) fn new(body: OrderBody) -> (Self, Progress) {
+    pub(super) fn new(body: OrderBody, life: Arc<Life>) -> (Self, Progress) {
         let rest = match body {
             empty if empty.is_empty() => Rest::Nothing,
             OrderBody::Empty => Rest::Nothing,
             OrderBody::Bytes(bytes) => Rest::Bytes(bytes),
             OrderBody::Stream(body, left) => Rest::Stream { body, left },
         };
-        let progress = Progress::new();
+        let progress = Progress::new(life);
         (Self { rest, progress: progress.clone() }, progress)
     }
 
@@ -230,6 +233,7 @@ pub struct Reply {
     /// What has been read already.
     ahead: Bytes,
     body: Patient,
+    life: Arc<Life>,
 }
 
 /// Why an answer's body ended before its end. It is MLflow's doing.
@@ -249,7 +253,11 @@ const SHORT: u64 = 64 * 1024;
 impl Reply {
     /// Waits for the body's first piece, or for all of a short one: what breaks off by then has not been an answer yet, and
     /// its caller can still be told so.
-    pub(super) async fn begun(body: Incoming, stall: Duration) -> Result<Self, ReplyError> {
+    pub(super) async fn begun(
+        body: Incoming,
+        stall: Duration,
+        life: Arc<Life>,
+    ) -> Result<Self, ReplyError> {
         let mut body = Patient::new(body, stall, 0);
         let short = body.size_hint().exact().is_some_and(|length| length <= SHORT);
         let mut ahead = Bytes::new();
@@ -260,7 +268,7 @@ impl Reply {
                 break;
             }
         }
-        Ok(Self { ahead, body })
+        Ok(Self { ahead, body, life })
     }
 }
 
@@ -290,7 +298,11 @@ impl Body for Reply {
         if !self.ahead.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
         }
-        next(&mut self.body, cx).map_ok(Frame::data)
+        let piece = next(&mut self.body, cx).map_ok(Frame::data);
+        if matches!(piece, Poll::Ready(Some(Ok(_)))) {
+            self.life.sign();
+        }
+        piece
     }
 
     fn is_end_stream(&self) -> bool {

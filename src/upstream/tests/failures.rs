@@ -246,3 +246,34 @@ async fn a_path_that_is_too_long_is_not_mlflows_fault() {
     let error = played().await.upstream.send(long).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Unwritable(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn nobody_waits_for_an_mlflow_without_a_sign_of_life() {
+    let house = played_with(|settings| (settings.probe, settings.silence) = (SHORT, SHORT)).await;
+    let mut hanging = Vec::new();
+    for _ in 0..3 {
+        let (line, well) = tokio::join!(house.accept(), house.upstream.probe());
+        assert!(!well);
+        hanging.push(line);
+    }
+    let error = soon(house.upstream.send(post())).await.unwrap_err();
+    assert!(matches!(error, UpstreamError::NotSent(_)), "{error:?}");
+    let (mut line, well) = tokio::join!(
+        async {
+            let mut line = house.accept().await;
+            line.head().await;
+            line.say(OK).await;
+            line
+        },
+        house.upstream.probe()
+    );
+    assert!(well);
+    let (_, answered) = tokio::join!(
+        async {
+            line.head().await;
+            line.say(OK).await;
+        },
+        soon(house.upstream.send(get()))
+    );
+    assert_eq!(answered.unwrap().status(), StatusCode::OK);
+}
