@@ -23,7 +23,8 @@ use quick_cache::sync::Cache;
 use crate::upstream::UpstreamError;
 
 use flight::Flights;
-use generations::{Change, Generations, Mark};
+use generations::{Change, Generations};
+pub use generations::Mark;
 use question::Key;
 pub use question::{Question, Sort};
 pub use replicas::Queue;
@@ -152,6 +153,18 @@ impl ReadCache {
     pub fn get_stale(&self, question: &Question<'_>, now: Now) -> Option<Arc<Entry>> {
         let most = |entry: &Entry| entry.fresh_for.saturating_add(self.settings.stale);
         self.known(question, now).filter(|entry| entry.status.is_success() && entry.age(now) < most(entry))
+    }
+
+    /// The moment before a page of a list is put together, as it will be served once more until something is written.
+    #[must_use]
+    pub fn before_page(&self, now: Now) -> Option<Mark> {
+        self.entries.as_ref().and_then(|_| self.generations.mark(None, now))
+    }
+
+    /// A page that was put together of answers which were asked for since `asked`, after the moment of its mark.
+    #[must_use]
+    pub fn page(&self, response: Response<Bytes>, mark: Mark, asked: Now) -> Entry {
+        Entry::new(Sort::Models, response, (Some(mark), asked), self.settings.ttl)
     }
 
     /// Whether what was served a moment ago may be served once more.

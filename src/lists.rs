@@ -13,9 +13,9 @@ mod walk;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use crate::cache::{From, ReadCache, Sort};
+use crate::cache::{From, Now, ReadCache, Sort};
 use crate::clock::Clock;
-use crate::limit::Slot;
+use crate::limit::{OverLimit, Slot};
 use crate::route::table::Answer;
 use crate::secret::Secret;
 use crate::upstream::{Upstream, UpstreamError};
@@ -98,6 +98,8 @@ pub struct Source<'a> {
     pub cache: &'a ReadCache,
     /// What time it is.
     pub clock: &'a Clock,
+    /// To be called before MLflow is asked: whether the caller may have it asked.
+    pub may_ask: &'a (dyn Fn() -> Result<(), OverLimit> + Sync),
 }
 
 /// How MLflow is asked, and what became of it.
@@ -109,6 +111,8 @@ pub struct Asking {
     pub status: Option<StatusCode>,
     /// Where its answers came from, all together.
     pub from: Option<From>,
+    /// When MLflow was asked for the oldest of them.
+    pub asked: Option<Now>,
 }
 
 /// Gives out pages.

@@ -55,7 +55,7 @@ use crate::govern;
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::limit::{self, Fare, Limits, Slot};
 use crate::listen::{Inbound, Outbound, Peer};
-use crate::lists::Lists;
+use crate::lists::{List, Lists};
 use crate::operation::{Object, Permission};
 use crate::ownership::{Holding, Ownership};
 use crate::principal::Principal;
@@ -269,7 +269,8 @@ impl Gate {
         )?;
         trail.note_route(found.route());
         // What is answered from memory does not count (DESIGN section 2).
-        if !Question::is_of(&found) || !self.cache.is_on(self.clock.steady()) {
+        let listed = found.row.reads_query() && List::of(found.row.answer).is_some();
+        if !(Question::is_of(&found) || listed) || !self.cache.is_on(self.clock.steady()) {
             self.pay(fare)?;
         }
         *graphql = (found.row.answer == Answer::Graphql).then(String::new);

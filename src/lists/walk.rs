@@ -217,7 +217,7 @@ impl<'a> Walk<'a> {
         let query = path_and_query.split_once('?').map_or("", |(_, query)| query);
         let question = Question::of_page(self.search.list.sort(), query);
         self.slot.keep_only(self.held);
-        let Source { mlflow, cache, clock } = self.source;
+        let Source { mlflow, cache, clock, may_ask } = self.source;
         let alone = self.asking.anew;
         let known = (!alone).then(|| cache.get(&question, clock.steady())).flatten();
         let (entry, source) = match known {
@@ -226,6 +226,7 @@ impl<'a> Walk<'a> {
                 (entry, From::Memory)
             }
             None => {
+                may_ask().map_err(UpstreamError::NoRoom)?;
                 let order = Order {
                     method: Method::GET,
                     path_and_query: path_and_query.clone(),
@@ -246,6 +247,7 @@ impl<'a> Walk<'a> {
         if source == From::Mlflow {
             self.asking.status = Some(entry.status);
         }
+        self.asking.asked = Some(self.asking.asked.map_or(entry.asked, |before| before.min(entry.asked)));
         self.asking.from = Some(self.asking.from.map_or(source, |before| before.and(source)));
         match entry.status {
             StatusCode::OK => Ok(Told::Rows(self.read(entry.body.clone(), from).await?)),

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use parking_lot::Mutex;
 
 use crate::authz::Permit;
-use crate::limit::Slot;
+use crate::limit::{Fare, Slot};
 use crate::lists::{Asking, List, Query, Search, Source};
 use crate::operation::{Object, Permission};
 use crate::reject::Rejection;
@@ -19,15 +20,15 @@ use super::Gate;
 
 impl Gate {
     /// `order` is the request as it would go on to MLflow: its headers go with each question of the walk, which `asking` tells
-    /// of.
+    /// of. Also whether the page stays as it is until something is written.
     pub(super) async fn page(
         &self,
         operation: &Operation,
         permit: &Permit,
-        order: Order,
+        (order, fare): (Order, &mut Option<Fare>),
         asking: &mut Asking,
         slot: &mut Slot,
-    ) -> Result<Response<Bytes>, Rejection> {
+    ) -> Result<(Response<Bytes>, bool), Rejection> {
         let list = if operation.found.row.answer == Answer::RegisteredModels {
             List::Models
         } else {
@@ -54,14 +55,17 @@ impl Gate {
             named: permit.named_models(),
             sees_all: permit.covers(Permission::Admin, &Object::Server),
         };
-        let source = Source { mlflow: &self.mlflow, cache: &self.cache, clock: &self.clock };
+        let fare = Mutex::new(fare);
+        let may_ask = || fare.lock().as_mut().map_or(Ok(()), |fare| self.limits.charge(fare));
+        let source =
+            Source { mlflow: &self.mlflow, cache: &self.cache, clock: &self.clock, may_ask: &may_ask };
         let page = self.lists.page(&source, &search, order.headers, asking, slot).await?;
         if page.status() != StatusCode::OK || !self.calls_stages(operation.found.row.answer) {
-            return Ok(page);
+            return Ok((page, true));
         }
         let (parts, body) = page.into_parts();
         let said = self.in_house_words(operation, &Stage::ALL, body, slot).await?;
-        Ok(Response::from_parts(parts, said.body))
+        Ok((Response::from_parts(parts, said.body), said.settled))
     }
 }
 

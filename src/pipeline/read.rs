@@ -1,22 +1,29 @@
 //! Reads, while the caller waits: from memory where the answer is kept there, else from MLflow.
 
+use std::sync::Arc;
+
+use http::request::Parts;
 use http::{Response, StatusCode};
 
 use crate::audit::{Told, Trail};
 use crate::authz::Permit;
-use crate::cache::Question;
+use crate::cache::{From, Question, Shown};
 use crate::limit::{Fare, Slot};
 use crate::listen::{Outbound, boxed, full};
-use crate::lists::{Asking, List};
+use crate::lists::{Asking, List, ListError};
 use crate::reject::Rejection;
 use crate::route::Operation;
 use crate::stage::Stage;
-use crate::upstream::Order;
+use crate::upstream::{Order, UpstreamError};
 
 use super::perform::ANSWER;
 use super::remembered::{Read, asks_mlflow};
+use super::trodden::Kept;
 use super::upload::endable;
 use super::{Gate, Passed, answer};
+
+/// A longer page is put together each time.
+const LONGEST_PAGE: usize = 256 * 1024;
 
 impl Gate {
     pub(super) async fn read(
@@ -45,13 +52,18 @@ impl Gate {
                 }
                 response.map(full)
             })
-        } else if let Err(rejection) = self.pay(&mut fare) {
-            Err(rejection)
         } else {
             let stream = stream.map(|stream| endable(stream).0);
-            let order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
-            let asked = (wanted, order, asks_mlflow(&parts.headers));
-            self.not_remembered(&operation, &permit, asked, &mut trail, &mut slot).await
+            let mut order = self.order(&operation, &parts, stream, peer.addr.ip(), trail.id());
+            answer::ask_for_the_whole(&mut order.headers, &operation);
+            if List::of(operation.found.row.answer).is_some() {
+                let order = (order, &mut fare);
+                self.listed(&operation, (&permit, &parts), order, &mut trail, &mut slot).await
+            } else if let Err(rejection) = self.pay(&mut fare) {
+                Err(rejection)
+            } else {
+                self.asked_anew(&operation, &permit, (wanted, order), &mut trail, &mut slot).await
+            }
         };
         match answered {
             Ok(response) => read_to_its_end(response, head, trail, slot),
@@ -62,39 +74,41 @@ impl Gate {
         }
     }
 
-    async fn not_remembered(
-        &self,
-        operation: &Operation,
-        permit: &Permit,
-        (wanted, mut order, anew): (Option<Vec<Stage>>, Order, bool),
-        trail: &mut Trail,
-        slot: &mut Slot,
-    ) -> Result<Response<Outbound>, Rejection> {
-        answer::ask_for_the_whole(&mut order.headers, operation);
-        if List::of(operation.found.row.answer).is_some() {
-            let asking = Asking { anew, ..Asking::default() };
-            self.listed(operation, permit, order, asking, trail, slot).await
-        } else {
-            self.asked_anew(operation, permit, wanted, order, trail, slot).await
-        }
-    }
-
     /// A page of a list, as far as the caller may see it.
     async fn listed(
         &self,
         operation: &Operation,
-        permit: &Permit,
-        order: Order,
-        mut asking: Asking,
+        (permit, parts): (&Permit, &Parts),
+        order: (Order, &mut Option<Fare>),
         trail: &mut Trail,
         slot: &mut Slot,
     ) -> Result<Response<Outbound>, Rejection> {
+        let mut asking = Asking { anew: asks_mlflow(&parts.headers), ..Asking::default() };
+        // Before anything is looked at: what changes meanwhile has the next one look anew.
+        let before = (self.cache.before_page(self.clock.steady()), self.stages.generation());
         let page = self.page(operation, permit, order, &mut asking, slot).await;
         asking.status.into_iter().for_each(|status| trail.note_upstream(status));
-        let mut page = page?;
-        if let Some(from) = asking.from.filter(|_| self.cache.is_on(self.clock.steady())) {
-            self.tell_source(page.headers_mut(), from, None);
+        let (mut page, settled) = page.map_err(|rejection| {
+            if let Rejection::List(ListError::Upstream(UpstreamError::NoRoom(over))) = rejection {
+                over.into()
+            } else {
+                rejection
+            }
+        })?;
+        let Some(from) = asking.from.filter(|_| self.cache.is_on(self.clock.steady())) else {
+            return Ok(page.map(full));
+        };
+        if let ((Some(mark), stages), Some(asked)) = (before, asking.asked)
+            && settled
+            && from == From::Memory
+            && page.status() == StatusCode::OK
+            && page.body().len() <= LONGEST_PAGE
+        {
+            let shown = Arc::new(Shown::new(page.body().clone(), stages, settled));
+            let entry = Arc::new(self.cache.page(page.clone(), mark, asked));
+            self.tread(parts, (permit, trail), Kept { entry, shown }, page.headers());
         }
+        self.tell_source(page.headers_mut(), from, None);
         Ok(page.map(full))
     }
 
@@ -103,8 +117,7 @@ impl Gate {
         &self,
         operation: &Operation,
         permit: &Permit,
-        wanted: Option<Vec<Stage>>,
-        order: Order,
+        (wanted, order): (Option<Vec<Stage>>, Order),
         trail: &mut Trail,
         slot: &mut Slot,
     ) -> Result<Response<Outbound>, Rejection> {

@@ -53,6 +53,8 @@ pub(super) struct Way {
     shown: Arc<Shown>,
     known: Arc<Known>,
     headers: HeaderMap,
+    /// Whether the answer says how old it is: a list is put together of what is.
+    tells_age: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -141,12 +143,13 @@ impl Gate {
         };
         let Some(known) = trail.known() else { return };
         let mut headers = headers.clone();
+        let tells_age = headers.contains_key(header::AGE);
         for each in EACH_ITS_OWN {
             headers.remove(each);
         }
         let (who, policy, known) = (Arc::clone(who), Arc::clone(policy), Arc::new(known));
         let Kept { entry, shown } = kept;
-        let way = Way { who, policy, entry, shown, known, headers };
+        let way = Way { who, policy, entry, shown, known, headers, tells_age };
         ways.insert(Key { who: place, http2, target: target.into() }, Arc::new(way));
     }
 
@@ -158,7 +161,7 @@ impl Gate {
         slot: Slot,
         arrival: Arrival<'_>,
     ) -> Response<Outbound> {
-        let unchanged = has_it(request.headers(), &way.shown.etag);
+        let unchanged = way.headers.get(header::ETAG).is_some_and(|etag| has_it(request.headers(), etag));
         let mut response = Response::new(Bytes::new());
         *response.headers_mut() = way.headers.clone();
         if unchanged {
@@ -167,7 +170,7 @@ impl Gate {
         } else {
             *response.body_mut() = way.shown.body.clone();
         }
-        let age = Some(way.entry.age(self.clock.steady()));
+        let age = way.tells_age.then(|| way.entry.age(self.clock.steady()));
         self.tell_source(response.headers_mut(), From::Memory, age);
         let brief = arrival.brief(&way.known, unchanged);
         answer::finish(response.headers_mut(), brief.id());

@@ -195,3 +195,32 @@ async fn what_is_in_memory_does_not_count_against_a_rate() {
         lines.iter().rev().take(3).map(|line| line.texts(&["kind", "decision", "status"])).collect();
     assert_eq!(last, ["read allow 200", "refusal deny 429", "refusal deny 429"]);
 }
+
+#[tokio::test]
+async fn pages_of_lists_come_again_until_something_is_written() {
+    let proxy = house(|settings| (settings.limits.requests_per_second, settings.limits.burst) = (1, 4)).await;
+    let row = |name: &str| json!({"registered_models": [{"name": name}]});
+    proxy.stub.answers_callers(move |_| Answer::ok(&row("iris")));
+    let list = "/api/2.0/mlflow/registered-models/search?max_results=10";
+    let caller = Caller::new(&proxy, &ada());
+    let mut said = Vec::new();
+    for _ in 0..9 {
+        said.push(caller.get(list).await);
+    }
+    assert_eq!(proxy.gate.trodden.count(), 1);
+    assert!(said.iter().all(|one| one.status == 200 && one.body == said[0].body));
+    assert_eq!((said[7].header("x-sekisho-cache"), said[7].header("age")), (Some("HIT"), None));
+    assert_eq!(said[7].header("etag"), None);
+    let sam = Caller::new(&proxy, &who("sam@company.com", "ml_engineer", &["wine"]));
+    assert_eq!(sam.get(list).await.text(), "{}");
+    // Of another model, and it is another list all the same.
+    proxy.stub.answers_callers(move |_| Answer::ok(&row("wine")));
+    assert!(caller.get(list).await.text().contains("iris"));
+    let body = r#"{"name":"wine","key":"k","value":"v"}"#;
+    let write = Ask::post("/api/2.0/mlflow/registered-models/set-tag", body).by(&ada());
+    assert_eq!(proxy.send(write).await.status, 200);
+    assert!(caller.get(list).await.text().contains("wine"));
+    assert_eq!(proxy.send(caller.ask(list).header("cache-control", "no-cache")).await.status, 200);
+    let over = proxy.send(caller.ask(list).header("cache-control", "no-cache")).await;
+    assert_eq!((over.status, over.header("retry-after")), (429, Some("1")));
+}
