@@ -23,8 +23,8 @@ use quick_cache::sync::Cache;
 use crate::upstream::UpstreamError;
 
 use flight::Flights;
-use generations::{Change, Generations};
 pub use generations::Mark;
+use generations::{Change, Generations};
 use question::Key;
 pub use question::{Question, Sort};
 pub use replicas::Queue;

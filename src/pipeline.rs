@@ -5,6 +5,7 @@ mod aftercrash;
 mod ask;
 mod batch;
 mod attest;
+mod body;
 mod changes;
 mod cors;
 mod databricks;
@@ -41,7 +42,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, Version, header};
-use http_body::Body as _;
 
 use crate::audit::{Arrival, Journal, Trail};
 use crate::authn::Authenticator;
@@ -64,7 +64,7 @@ use crate::reject::Rejection;
 use crate::route::cross_site::{self, Here, Origins};
 use crate::route::message::Message;
 use crate::route::table::{Answer, Form, Rule, Verb};
-use crate::route::{self, Found, Misread, Operation};
+use crate::route::{self, Found, Operation};
 use crate::stages::Stages;
 use crate::store::Store;
 use crate::upstream::Upstream;
@@ -80,6 +80,7 @@ pub use reviews::Reviews;
 pub use trodden::Trodden;
 
 use batch::create::{BATCH_TAG, Batched};
+use body::{Sent, take_body};
 use rules::Warned;
 
 /// Everything that a request meets.
@@ -139,23 +140,6 @@ pub struct Gate {
 }
 
 type Answering = Pin<Box<dyn Future<Output = Response<Outbound>> + Send>>;
-
-/// A request's body.
-enum Sent {
-    /// As it comes.
-    Coming(Inbound),
-    /// Part of another request, which was read.
-    Whole(Bytes),
-}
-
-impl Sent {
-    fn is_nothing(&self) -> bool {
-        match self {
-            Self::Coming(body) => body.is_end_stream(),
-            Self::Whole(bytes) => bytes.is_empty(),
-        }
-    }
-}
 
 /// Who asks, and their place; else why there is none, and who asked if that is known.
 type Entered = Result<(Arc<Principal>, Slot), (Option<Arc<Principal>>, Rejection)>;
@@ -384,32 +368,3 @@ impl Gate {
         Ok(permit)
     }
 }
-
-/// The body of a request, whole; or as it comes, for a row whose file streams.
-async fn take_body(
-    found: &Found,
-    body: Sent,
-    slot: &mut Slot,
-) -> Result<(Bytes, Option<Inbound>), Rejection> {
-    let body = match body {
-        Sent::Coming(body) => body,
-        Sent::Whole(bytes) => return Ok((bytes, None)),
-    };
-    match found.row.form {
-        Form::Upload => Ok((Bytes::new(), Some(body))),
-        Form::SmallFile(_) => Ok((limit::read_json_body(body, SMALL_FILE, slot).await?, None)),
-        Form::Nothing => without_body(&body),
-        Form::Message(_) | Form::Free | Form::Graphql if found.row.reads_query() => without_body(&body),
-        Form::Message(_) | Form::Free | Form::Graphql | Form::Spans => {
-            Ok((limit::read_json_body(body, limit::JSON_BODY, slot).await?, None))
-        }
-    }
-}
-
-/// MLflow reads the body of a GET that has no query (`handlers.py` `_get_request_message`); here it must have none.
-fn without_body(body: &Inbound) -> Result<(Bytes, Option<Inbound>), Rejection> {
-    if body.is_end_stream() { Ok((Bytes::new(), None)) } else { Err(Misread::Body.into()) }
-}
-
-/// The most that MLflow takes in one `upload-artifact` (`handlers.py` `upload_artifact_handler`).
-const SMALL_FILE: usize = 10 * 1024 * 1024;

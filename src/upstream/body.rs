@@ -253,11 +253,7 @@ const SHORT: u64 = 64 * 1024;
 impl Reply {
     /// Waits for the body's first piece, or for all of a short one: what breaks off by then has not been an answer yet, and
     /// its caller can still be told so.
-    pub(super) async fn begun(
-        body: Incoming,
-        stall: Duration,
-        life: Arc<Life>,
-    ) -> Result<Self, ReplyError> {
+    pub(super) async fn begun(body: Incoming, stall: Duration, life: Arc<Life>) -> Result<Self, ReplyError> {
         let mut body = Patient::new(body, stall, 0);
         let short = body.size_hint().exact().is_some_and(|length| length <= SHORT);
         let mut ahead = Bytes::new();

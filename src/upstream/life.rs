@@ -44,7 +44,10 @@ impl Life {
         let missed = self.missed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let silent = Duration::from_millis(self.millis().saturating_sub(self.seen.load(Ordering::Relaxed)));
         if missed >= MISSES && silent >= self.silence && !self.gone.swap(true, Ordering::Relaxed) {
-            warn!(seconds = silent.as_secs(), "mlflow gives no sign of life: nobody waits for it until it does");
+            warn!(
+                seconds = silent.as_secs(),
+                "mlflow gives no sign of life: nobody waits for it until it does"
+            );
         }
     }
 

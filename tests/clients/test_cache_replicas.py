@@ -158,6 +158,8 @@ def test_who_falls_silent_may_have_written_something(pair: Pair) -> None:
     pair.here.stop()
     stays_known(pair, SILENCE)
     pair.here.restart()
+    # It has said that it came, which has the other forget everything.
+    until(lambda: says(pair.read_here()) == "HIT")
     until(pair.is_known)
     # Until the other has surely been heard.
     stays_known(pair, 2.0)

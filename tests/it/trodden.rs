@@ -7,7 +7,7 @@ use sekisho::audit::Reads;
 use sekisho::cache;
 use serde_json::{Value, json};
 
-use crate::caller::{Ask, Said, Who, ada, who};
+use crate::caller::{Ask, Said, Who, ada, root, who};
 use crate::proxy::{Proxy, soon};
 use crate::stub::Answer;
 
@@ -168,6 +168,20 @@ async fn what_was_written_or_is_old_is_asked_for_again() {
     assert!(!caller.get(GET).await.text().contains("newer"));
     proxy.clock.advance(1);
     assert!(caller.get(GET).await.text().contains("newer"));
+}
+
+#[tokio::test]
+async fn what_mlflow_registers_by_itself_has_everything_asked_for_again() {
+    let proxy = house(|_| ()).await;
+    let caller = Caller::new(&proxy, &ada());
+    for call in ["generate", "delete"] {
+        caller.tread(GET).await;
+        let before = proxy.stub.forwarded().len();
+        let demo = Ask::post(format!("/ajax-api/3.0/mlflow/demo/{call}"), "{}").by(&root());
+        assert_eq!(proxy.send(demo).await.status, 200);
+        assert_eq!(caller.get(GET).await.header("x-sekisho-cache"), Some("MISS"), "{call}");
+        assert_eq!(proxy.stub.forwarded().len(), before + 2);
+    }
 }
 
 #[tokio::test]
