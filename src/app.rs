@@ -24,6 +24,7 @@ use crate::digest::Digests;
 use crate::drain::{self, Drain, Drained, Trigger};
 use crate::facts::Facts;
 use crate::govern;
+use crate::index::{Asker, Index};
 use crate::limit::{self, Limits};
 use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
@@ -161,12 +162,14 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         observing: settings.authz.mode == authz::Mode::Observe,
     };
     let generations = Arc::new(Generations::new(clock.clone()));
+    let cache = ReadCache::new(settings.cache, Arc::clone(&generations));
     let gate = Arc::new_cyclic(|gate| Gate {
         authn,
         authz: Authorizer::new(reader, settings.authz),
         limits: Limits::new(settings.limits, &clock),
         mlflow,
-        cache: ReadCache::new(settings.cache, Arc::clone(&generations)),
+        index: Index::new(cache.ttl(), Arc::clone(&generations)),
+        cache,
         facts: Facts::new(settings.static_prefix.as_deref(), generations),
         ownership: Ownership::default(),
         presigned: settings.presigned,
@@ -256,6 +259,7 @@ impl Bound {
         drain.spawn(follow_state(gate.store.clone(), health.ready.clone(), awaited, drain.clone()));
         if read_versions_at_start {
             drain.spawn(read_versions(Arc::clone(&gate), drain.clone()));
+            drain.spawn(keep_index(Arc::clone(&gate), drain.clone()));
         }
         let answer_health =
             move |request: Request<Inbound>, _: Peer| std::future::ready(health.answer(&request));
@@ -370,6 +374,11 @@ async fn read_versions(gate: Arc<Gate>, drain: Drain) {
     if let Err(error) = gate.registry.refresh(&gate.facts, &gate.mlflow, skeleton).await {
         debug!(%error, "the registry is read when it is first asked for");
     }
+}
+
+async fn keep_index(gate: Arc<Gate>, drain: Drain) {
+    let asker = Asker { facts: &gate.facts, mlflow: &gate.mlflow };
+    gate.index.keep(asker, &gate.clock, &drain).await;
 }
 
 const PROBE_EVERY: Duration = Duration::from_secs(2);

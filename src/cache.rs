@@ -7,6 +7,7 @@
 
 mod flight;
 pub mod generations;
+pub mod news;
 mod question;
 mod replicas;
 
@@ -138,6 +139,12 @@ impl ReadCache {
     #[must_use]
     pub fn is_on(&self, now: Now) -> bool {
         self.entries.is_some() && self.generations.hears(now)
+    }
+
+    /// How long answers are served, if any are kept.
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        self.entries.as_ref().map(|_| self.settings.ttl)
     }
 
     /// What is known and true by all that was written through here.

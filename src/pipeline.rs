@@ -50,6 +50,7 @@ use crate::clock::Clock;
 use crate::digest::Digests;
 use crate::drain::Drain;
 use crate::facts::Facts;
+use crate::index::Index;
 use crate::govern;
 use crate::ids::{RequestId, X_REQUEST_ID};
 use crate::limit::{self, Limits, Slot};
@@ -91,6 +92,8 @@ pub struct Gate {
     pub mlflow: Upstream,
     /// What MLflow answered.
     pub cache: ReadCache,
+    /// What MLflow's registry holds.
+    pub index: Index,
     /// What MLflow knows and the request does not say.
     pub facts: Facts,
     /// Whose files are whose.

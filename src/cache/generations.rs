@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Now;
+use super::news::{Log, News, Scope};
 use super::replicas::{SILENCE, Telling, Told};
 use crate::clock::Clock;
 
@@ -31,6 +33,8 @@ pub struct Generations {
     hasher: RandomState,
     clock: Clock,
     others: OnceLock<Others>,
+    /// What the numbers of models do not tell: which they were.
+    log: Mutex<Log>,
 }
 
 /// Other sekishos that write to the same MLflow.
@@ -66,8 +70,8 @@ pub struct Mark {
 pub struct Change {
     generations: Arc<Generations>,
     slots: Vec<usize>,
-    /// For others, where there are any.
     models: Vec<Box<str>>,
+    scope: Mutex<Scope>,
     sent: AtomicBool,
     unsettled: AtomicBool,
 }
@@ -83,7 +87,8 @@ impl Generations {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let slots = std::iter::repeat_with(Slot::default).take(SLOTS + 1).collect();
-        Self { slots, flushes: AtomicU64::new(0), hasher: RandomState::new(), clock, others: OnceLock::new() }
+        let (flushes, log) = (AtomicU64::new(0), Mutex::default());
+        Self { slots, flushes, hasher: RandomState::new(), clock, others: OnceLock::new(), log }
     }
 
     /// The moment before MLflow is asked about a model, or about all of them. Nothing while a write of it is on its way: what
@@ -115,14 +120,13 @@ impl Generations {
             generations: Arc::clone(self),
             slots: vec![SLOTS],
             models: Vec::new(),
+            scope: Mutex::new(Scope::All),
             sent: AtomicBool::new(true),
             unsettled: AtomicBool::new(false),
         };
         for model in models {
             change.slots.push(self.slot_of(model));
-            if self.others.get().is_some() {
-                change.models.push(model.into());
-            }
+            change.models.push(model.into());
         }
         for slot in change.slots() {
             slot.changing.fetch_add(1, Ordering::SeqCst);
@@ -132,7 +136,28 @@ impl Generations {
 
     /// Nothing that was known before holds any more.
     pub fn flush(&self) {
+        self.log.lock().note_everything();
         self.flushes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The number of this moment: every write that has ended was before it.
+    #[must_use]
+    pub fn moment(&self) -> u64 {
+        self.log.lock().now()
+    }
+
+    /// What was written since a moment.
+    #[must_use]
+    pub fn news(&self, since: u64) -> News {
+        self.log.lock().since(since)
+    }
+
+    /// Whether it is known of every write that was begun what became of it, or will be when it ends.
+    #[must_use]
+    pub fn is_settled(&self, now: Now) -> bool {
+        let lists = self.slots.get(SLOTS);
+        let unsettled = |slot: &Slot| u128::from(slot.unsettled.load(Ordering::SeqCst));
+        self.hears(now) && lists.is_some_and(|slot| unsettled(slot) <= now.as_millis())
     }
 
     /// Others are told from now on, and must be heard.
@@ -162,11 +187,15 @@ impl Generations {
     /// Another sekisho has written these models.
     pub(super) fn changed_elsewhere<'a>(&self, models: impl Iterator<Item = &'a str>, unsettled: bool) {
         let until = if unsettled { millis(self.clock.steady().saturating_add(UNSETTLED)) } else { 0 };
-        for slot in models.map(|model| self.slot_of(model)).chain([SLOTS]) {
+        let noted = models.inspect(|model| self.log.lock().note(model, Scope::All));
+        for slot in noted.map(|model| self.slot_of(model)).chain([SLOTS]) {
             if let Some(slot) = self.slots.get(slot) {
                 slot.unsettled.fetch_max(until, Ordering::SeqCst);
                 slot.generation.fetch_add(1, Ordering::SeqCst);
             }
+        }
+        if unsettled {
+            self.log.lock().note_everything();
         }
     }
 
@@ -201,6 +230,11 @@ impl Change {
         self.sent.store(false, Ordering::SeqCst);
     }
 
+    /// It is about no more of its models than this.
+    pub fn is_of(&self, scope: Scope) {
+        *self.scope.lock() = scope;
+    }
+
     /// Nobody knows whether it was done, or will be: for some time nothing is kept of what it is about.
     pub fn is_unsettled(&self) {
         let until = millis(self.generations.clock.steady().saturating_add(UNSETTLED));
@@ -214,7 +248,7 @@ impl Change {
 impl Change {
     /// It has ended, and others are told before this ends, if that does not take long.
     pub async fn end(mut self) {
-        if self.models.is_empty() {
+        if self.models.is_empty() || self.generations.others.get().is_none() {
             return;
         }
         let (done, told) = oneshot::channel();
@@ -228,7 +262,19 @@ impl Change {
         let models = std::mem::take(&mut self.models);
         if !models.is_empty() && self.sent.load(Ordering::SeqCst) {
             let unsettled = self.unsettled.load(Ordering::SeqCst);
+            self.note(&models, unsettled);
             self.generations.tell(Told { models, unsettled, flush: false, done });
+        }
+    }
+}
+
+impl Change {
+    fn note(&self, models: &[Box<str>], unsettled: bool) {
+        let (mut log, scope) = (self.generations.log.lock(), *self.scope.lock());
+        if unsettled {
+            log.note_everything();
+        } else {
+            models.iter().for_each(|model| log.note(model, scope));
         }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::authz::Permit;
+use crate::index::Asker;
 use crate::limit::Slot;
 use crate::lists::{Asking, List, Query, Search, Source};
 use crate::operation::{Object, Permission};
@@ -54,7 +55,13 @@ impl Gate {
             named: permit.named_models(),
             sees_all: permit.covers(Permission::Admin, &Object::Server),
         };
-        let source = Source { mlflow: &self.mlflow, cache: &self.cache, clock: &self.clock };
+        let source = Source {
+            mlflow: &self.mlflow,
+            cache: &self.cache,
+            index: &self.index,
+            asker: Asker { facts: &self.facts, mlflow: &self.mlflow },
+            clock: &self.clock,
+        };
         let page = self.lists.page(&source, &search, order.headers, asking, slot).await?;
         if page.status() != StatusCode::OK || !self.calls_stages(operation.found.row.answer) {
             return Ok(page);

@@ -11,12 +11,14 @@ use tracing::{error, warn};
 use crate::aftermath;
 use crate::audit::{Outcome, Trail};
 use crate::cache::generations::Change;
+use crate::cache::news::Scope;
 use crate::digest::Wish;
 use crate::govern::Mode;
 use crate::listen::{Outbound, boxed, full};
 use crate::ownership::Holding;
 use crate::reject::Rejection;
 use crate::route::Operation;
+use crate::route::message::Message;
 use crate::route::table::{Answer, Rule};
 use crate::route::write::{self, ForwardBody};
 use crate::upstream::{self, Order, OrderBody, Reply, UpstreamError};
@@ -84,6 +86,9 @@ impl Gate {
             }
         };
         let change = changed(&passed.operation).map(|models| self.cache.change(models));
+        if let (Some(change), Some(message)) = (&change, passed.operation.message()) {
+            change.is_of(scope(passed.operation.found.row.path, message));
+        }
         let response = self.write_on(passed, change.as_ref(), trail).await;
         if let Some(change) = change {
             change.end().await;
@@ -127,6 +132,9 @@ impl Gate {
                     self.may_be_done(&operation);
                 }
                 if status.is_success() {
+                    if let (Some(change), Some(number)) = (change, made_by(&operation, &body)) {
+                        change.is_of(Scope::Version(number));
+                    }
                     self.done(&operation, &body, holding).await;
                     self.follow_evidence(&operation, &permit).await;
                 }
@@ -277,6 +285,31 @@ fn changed(operation: &Operation) -> Option<impl Iterator<Item = &str>> {
     let of_registry = path.starts_with("registered-models/") || path.starts_with("model-versions/");
     let message = operation.message().filter(|_| of_registry)?;
     Some(["name", "new_name"].into_iter().filter_map(|field| message.text(field)))
+}
+
+/// How much of its models a write is about.
+fn scope(path: &str, message: &Message) -> Scope {
+    let version = || message.text("version").and_then(|version| version.parse().ok());
+    match path {
+        "registered-models/create"
+        | "registered-models/update"
+        | "registered-models/set-tag"
+        | "registered-models/delete-tag"
+        | "registered-models/alias" => Scope::Row,
+        "model-versions/transition-stage" if message.is_true("archive_existing_versions") => Scope::All,
+        "model-versions/update"
+        | "model-versions/delete"
+        | "model-versions/set-tag"
+        | "model-versions/delete-tag"
+        | "model-versions/transition-stage" => version().map_or(Scope::All, Scope::Version),
+        _ => Scope::All,
+    }
+}
+
+/// The number of the version that was asked for, as MLflow says.
+fn made_by(operation: &Operation, answer: &Bytes) -> Option<u32> {
+    let number = (operation.found.row.path == "model-versions/create").then(|| made(answer))??;
+    u32::try_from(number).ok()
 }
 
 /// The number of the version that MLflow says it made.

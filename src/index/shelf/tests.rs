@@ -1,0 +1,1 @@
+//! Rows come, go and change, and every order follows.
