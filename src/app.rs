@@ -162,14 +162,13 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         observing: settings.authz.mode == authz::Mode::Observe,
     };
     let generations = Arc::new(Generations::new(clock.clone()));
-    let cache = ReadCache::new(settings.cache, Arc::clone(&generations));
     let gate = Arc::new_cyclic(|gate| Gate {
         authn,
         authz: Authorizer::new(reader, settings.authz),
         limits: Limits::new(settings.limits, &clock),
         mlflow,
-        index: Index::new(cache.ttl(), Arc::clone(&generations)),
-        cache,
+        cache: ReadCache::new(settings.cache, Arc::clone(&generations)),
+        index: Index::new(settings.cache.lasting(), Arc::clone(&generations)),
         facts: Facts::new(settings.static_prefix.as_deref(), generations),
         ownership: Ownership::default(),
         presigned: settings.presigned,

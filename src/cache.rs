@@ -41,6 +41,14 @@ pub struct Settings {
     pub stale: Duration,
 }
 
+impl Settings {
+    /// How long an answer is served, if any are kept.
+    #[must_use]
+    pub fn lasting(self) -> Option<Duration> {
+        (!self.ttl.is_zero() && self.bytes > 0).then_some(self.ttl)
+    }
+}
+
 /// That there is no such thing is believed for so long: it may be made at MLflow itself, or by another way.
 const ABSENT: Duration = Duration::from_secs(5);
 
@@ -129,9 +137,8 @@ impl ReadCache {
     /// Knows nothing yet.
     #[must_use]
     pub fn new(settings: Settings, generations: Arc<Generations>) -> Self {
-        let on = !settings.ttl.is_zero() && settings.bytes > 0;
         let usual = usize::try_from(settings.bytes / USUAL).unwrap_or(usize::MAX).max(64);
-        let entries = on.then(|| Cache::with_weighter(usual, settings.bytes, Weight));
+        let entries = settings.lasting().map(|_| Cache::with_weighter(usual, settings.bytes, Weight));
         Self { entries, generations, flights: Flights::default(), settings, stale: AtomicU64::new(0) }
     }
 
@@ -139,12 +146,6 @@ impl ReadCache {
     #[must_use]
     pub fn is_on(&self, now: Now) -> bool {
         self.entries.is_some() && self.generations.hears(now)
-    }
-
-    /// How long answers are served, if any are kept.
-    #[must_use]
-    pub fn ttl(&self) -> Option<Duration> {
-        self.entries.as_ref().map(|_| self.settings.ttl)
     }
 
     /// What is known and true by all that was written through here.

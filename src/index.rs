@@ -16,6 +16,7 @@ mod rows;
 mod shelf;
 mod sorted;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,7 +65,7 @@ pub struct Question<'a> {
 /// So long an answer waits until what was written is asked for again.
 const WITHIN: Duration = Duration::from_secs(10);
 /// If more models were written, everything is read again.
-const MOST_TOUCHED: usize = 300;
+const MOST_TOUCHED: usize = 500;
 
 /// The registry.
 pub struct Index {
@@ -79,7 +80,6 @@ pub struct Index {
     ttl: Option<Duration>,
     /// It would take too much memory.
     is_off: AtomicBool,
-    answered: AtomicU64,
 }
 
 impl Index {
@@ -94,7 +94,6 @@ impl Index {
             failures: AtomicU64::new(0),
             ttl,
             is_off: AtomicBool::new(false),
-            answered: AtomicU64::new(0),
         }
     }
 
@@ -111,15 +110,7 @@ impl Index {
         let order = Order::read(kind, question.order_by)?;
         let picture = self.current(asker, now).await?;
         let (from, most) = (usize::try_from(from).ok()?, usize::try_from(most).ok()?);
-        let found = picture.find(&Wanted { kind, filter, order, names, from, most }).await?;
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        Some(found)
-    }
-
-    /// How many questions it has answered.
-    #[must_use]
-    pub fn answered(&self) -> u64 {
-        self.answered.load(Ordering::Relaxed)
+        picture.find(&Wanted { kind, filter, order, names, from, most }).await
     }
 
     /// How many models and versions are known; nothing while they are not.
@@ -157,7 +148,9 @@ impl Index {
 
     /// Asks again for what was written before a moment. Whoever calls holds the turn.
     async fn catch_up(&self, asker: Asker<'_>, moment: u64) {
-        let Some(picture) = self.picture.load_full().filter(|picture| picture.applied() < moment) else { return };
+        let Some(picture) = self.picture.load_full().filter(|picture| picture.applied() < moment) else {
+            return;
+        };
         match self.refresh(asker, &picture).await {
             Ok(()) => {}
             Err(ReadError::Fact(error)) => {
@@ -176,7 +169,8 @@ impl Index {
         let News::Of(touched, moment) = self.generations.news(picture.applied()) else {
             return Err(ReadError::Moving);
         };
-        if touched.len() > MOST_TOUCHED {
+        let models: HashSet<&str> = touched.iter().map(|touched| &*touched.model).collect();
+        if models.len() > MOST_TOUCHED {
             return Err(ReadError::Moving);
         }
         let again = Again { asker, hasher: &self.hasher, shelf: &picture.shelf };

@@ -90,19 +90,16 @@ impl Again<'_> {
         let mut steps = self.sort_out(&names, found, &mut parts).await?;
         let gone: HashSet<Box<str>> = (steps.iter())
             .filter_map(|step| if let Step::Gone(name) = step { Some(name.clone()) } else { None })
-            .filter(|name| !steps.iter().any(|step| matches!(step, Step::Comes(row, ..) if *row.name == **name)))
+            .filter(|name| {
+                !steps.iter().any(|step| matches!(step, Step::Comes(row, ..) if *row.name == **name))
+            })
             .collect();
         parts.retain(|name, _| !gone.contains(name));
         steps.extend(self.versions(&parts).await?);
         Ok(steps)
     }
 
-    fn reading<'r>(
-        &'r self,
-        kind: Kind,
-        prompt: bool,
-        known: &'r super::pages::Known<'r>,
-    ) -> Reading<'r> {
+    fn reading<'r>(&'r self, kind: Kind, prompt: bool, known: &'r super::pages::Known<'r>) -> Reading<'r> {
         Reading { asker: self.asker, hasher: self.hasher, known, kind, prompt }
     }
 
@@ -189,9 +186,11 @@ impl Again<'_> {
                 places.find(self, name).await?;
             }
             let spots = places.spots();
-            placed.extend(spots.into_iter().filter_map(|(name, spot)| {
-                Some(Step::Comes(rows.remove(&name)?, prompt, spot))
-            }));
+            placed.extend(
+                spots
+                    .into_iter()
+                    .filter_map(|(name, spot)| Some(Step::Comes(rows.remove(&name)?, prompt, spot))),
+            );
         }
         Ok(placed)
     }
@@ -225,7 +224,8 @@ impl Again<'_> {
             Which::Number(number) => format!("{named} AND version_number = {number}"),
         };
         let ask = async |prompt, filter: &str| {
-            let mut rows = self.reading(Kind::Versions, prompt, &known).all(filter, "version_number ASC").await?;
+            let mut rows =
+                self.reading(Kind::Versions, prompt, &known).all(filter, "version_number ASC").await?;
             rows.retain(|row| *row.name == *name);
             Ok::<_, ReadError>(rows)
         };

@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 use crate::clock::Clock;
 use crate::drain::Drain;
 
+use super::again::quoted;
 use super::filter::Like;
 use super::order::Order;
 use super::pages::{Asker, Known, ReadError, Reading};
@@ -18,7 +19,6 @@ use super::rows::Row;
 use super::shelf::{Shelf, Which};
 use super::sorted::Side;
 use super::{Index, Kind};
-use super::again::quoted;
 
 /// How often it is looked whether there is anything to do.
 const TICK: Duration = Duration::from_millis(500);
@@ -76,7 +76,10 @@ impl Index {
             ReadError::TooLarge => {
                 self.is_off.store(true, Ordering::Relaxed);
                 self.picture.store(None);
-                warn!(bytes = MOST, "the registry is too large to be kept in memory: lists and searches go to mlflow");
+                warn!(
+                    bytes = MOST,
+                    "the registry is too large to be kept in memory: lists and searches go to mlflow"
+                );
             }
             ReadError::Fact(_) | ReadError::Moving | ReadError::NoPlace => {
                 debug!(%error, "the registry is not known in whole yet");
@@ -167,7 +170,7 @@ impl Index {
             reading.whole("", "name ASC", take).await?;
             whole &= put(&mut fresh.write(), prompt, held);
             if !whole {
-                debug!("a version was listed whose model was not: it was written meanwhile, and is asked for again");
+                debug!("a version was listed whose model was not: it was written meanwhile");
             }
         }
         Ok(())
@@ -201,7 +204,8 @@ fn put(shelf: &mut Shelf, prompt: bool, rows: Vec<Row>) -> bool {
 
 /// The orders in which rows are asked for, made where nobody waits for it.
 async fn sorted(mut shelf: Shelf, orders: Vec<(Side, Order)>) -> Option<Shelf> {
-    let usual = Order::read(Kind::Versions, &[]).map(|order| (Side { kind: Kind::Versions, prompt: false }, order));
+    let usual =
+        Order::read(Kind::Versions, &[]).map(|order| (Side { kind: Kind::Versions, prompt: false }, order));
     let work = move || {
         for (side, order) in orders.into_iter().rev().chain(usual) {
             let (made, stamp) = (shelf.make_sorted(side, &order), shelf.stamp());
@@ -223,7 +227,8 @@ fn known_name(shelf: &Shelf) -> Option<(bool, Arc<str>)> {
         let names = shelf.of_names(prompt).iter().filter_map(|id| shelf.row(*id));
         // One with an `i`, which some languages fold in their own way, tells most.
         let tells = |name: &str| (name.contains(['i', 'I']), name.len() < 200);
-        let best = names.map(|row| &row.name).filter(|name| fit(name)).take(1_000).max_by_key(|name| tells(name));
+        let best =
+            names.map(|row| &row.name).filter(|name| fit(name)).take(1_000).max_by_key(|name| tells(name));
         best.map(|name| (prompt, Arc::clone(name)))
     })
 }

@@ -183,13 +183,9 @@ impl<'a> Like<'a> {
                     back = Some((pattern.clone(), before));
                     continue;
                 }
-                Some(wanted) => {
-                    if text.next().is_some_and(|letter| wanted == '_' || self.same(wanted, letter)) {
-                        continue;
-                    }
-                }
+                Some(wanted) if text.next().is_some_and(|letter| self.same(wanted, letter)) => continue,
                 None if text.as_str().is_empty() => return true,
-                None => {}
+                Some(_) | None => {}
             }
             let Some((after, from)) = &mut back else { return false };
             if from.next().is_none() {
@@ -200,7 +196,7 @@ impl<'a> Like<'a> {
     }
 
     fn same(&self, wanted: char, letter: char) -> bool {
-        if self.any_case { wanted.eq_ignore_ascii_case(&letter) } else { wanted == letter }
+        wanted == '_' || wanted == letter || (self.any_case && wanted.eq_ignore_ascii_case(&letter))
     }
 }
 

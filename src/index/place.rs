@@ -42,7 +42,8 @@ impl Places {
             if pivots.is_empty() {
                 break;
             }
-            let mut asked: Vec<&str> = pivots.iter().filter_map(|at| self.names.get(*at)).map(AsRef::as_ref).collect();
+            let mut asked: Vec<&str> =
+                pivots.iter().filter_map(|at| self.names.get(*at)).map(AsRef::as_ref).collect();
             asked.push(name);
             let told = again.of_names(&asked, self.prompt).await?;
             let order: Vec<&str> = told.iter().map(|row| &*row.name).collect();
@@ -74,7 +75,12 @@ impl Places {
             }
             pivots.insert(at);
         }
-        pivots.into_iter().filter_map(|at| self.that_can_be_asked_for(at, low, high)).collect::<BTreeSet<_>>().into_iter().collect()
+        pivots
+            .into_iter()
+            .filter_map(|at| self.that_can_be_asked_for(at, low, high))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     /// The nearest name that a filter can hold.
@@ -85,7 +91,9 @@ impl Places {
 
     /// Between which places a name was told to stand; nothing if it was not told, or the others stand in another order.
     fn between(&self, pivots: &[usize], told: &[&str], name: &str) -> Option<(Option<usize>, Option<usize>)> {
-        let place = |other: &&str| pivots.iter().copied().find(|at| self.names.get(*at).is_some_and(|name| **name == **other));
+        let place = |other: &&str| {
+            pivots.iter().copied().find(|at| self.names.get(*at).is_some_and(|name| **name == **other))
+        };
         let at = told.iter().position(|other| **other == *name)?;
         let before: Vec<usize> = told.iter().take(at).filter_map(place).collect();
         let after: Vec<usize> = told.iter().skip(at + 1).filter_map(place).collect();

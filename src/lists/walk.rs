@@ -264,12 +264,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The same rows from the index, where it knows them.
-    async fn known(
-        &mut self,
-        narrowed: bool,
-        from: u64,
-        most: u64,
-    ) -> Option<Result<Chunk, ListError>> {
+    async fn known(&mut self, narrowed: bool, from: u64, most: u64) -> Option<Result<Chunk, ListError>> {
         if self.asking.anew {
             return None;
         }

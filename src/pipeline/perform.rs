@@ -132,10 +132,7 @@ impl Gate {
                     self.may_be_done(&operation);
                 }
                 if status.is_success() {
-                    if let (Some(change), Some(number)) = (change, made_by(&operation, &body)) {
-                        change.is_of(Scope::Version(number));
-                    }
-                    self.done(&operation, &body, holding).await;
+                    self.done(&operation, &body, change, holding).await;
                     self.follow_evidence(&operation, &permit).await;
                 }
                 slot.hold_anyway(body.len());
@@ -176,7 +173,16 @@ impl Gate {
     }
 
     /// What a write that was done means for what is remembered.
-    async fn done(&self, operation: &Operation, answer: &Bytes, mut holding: Holding) {
+    async fn done(
+        &self,
+        operation: &Operation,
+        answer: &Bytes,
+        change: Option<&Change>,
+        mut holding: Holding,
+    ) {
+        if let (Some(change), Some(number)) = (change, made_by(operation, answer)) {
+            change.is_of(Scope::Version(number));
+        }
         if operation.found.row.rule == Rule::Presigned {
             holding.linger(HANDED_OUT);
         }

@@ -5,7 +5,8 @@ use super::*;
 fn read(text: &str) -> Option<String> {
     let hasher = Hasher::default();
     let filter = Filter::read(Kind::Versions, text, &hasher)?;
-    let likes = filter.likes.iter().map(|like| format!("{}{}", if like.any_case { "i" } else { "" }, like.pattern));
+    let likes =
+        filter.likes.iter().map(|like| format!("{}{}", if like.any_case { "i" } else { "" }, like.pattern));
     let known = [hasher.tag("k", "v"), hasher.tag("a.b", "v"), hasher.tag("k é", "v"), hasher.run("v")];
     let key = |key: &u64| known.iter().position(|known| known == key).map_or("?".into(), |at| at.to_string());
     Some(format!(
