@@ -30,6 +30,7 @@ mod service;
 mod shown;
 mod sizes;
 mod transition;
+mod touched;
 mod upload;
 
 use std::pin::Pin;

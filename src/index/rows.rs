@@ -31,6 +31,8 @@ pub(super) struct Row {
     /// What it may be found by: hashes of its tags and of its run.
     pub(super) keys: Box<[u64]>,
     pub(super) written: Bytes,
+    /// Whether these bytes are a part of the model's own row, which shows its latest versions.
+    pub(super) nested: bool,
 }
 
 /// What is compared by its hash, so that no text is kept twice. The hash is keyed, and nobody can find two texts with one.
@@ -125,6 +127,7 @@ impl Row {
             updated: said.last_updated_timestamp.unwrap_or(NEVER),
             keys,
             written,
+            nested: false,
         })
     }
 
@@ -132,9 +135,24 @@ impl Row {
         self.updated == NEVER || self.created == NEVER
     }
 
+    /// A version's bytes are kept once where its model shows it in the same words.
+    pub(super) fn nest_in(&mut self, model: &Bytes) {
+        let at = memchr::memmem::find(model, &self.written);
+        let part = at.and_then(|at| model.get(at..at + self.written.len()));
+        match part.map(|part| model.slice_ref(part)) {
+            Some(part) => (self.written, self.nested) = (part, true),
+            // The row that it was a part of is to go.
+            None if self.nested => {
+                (self.written, self.nested) = (Bytes::copy_from_slice(&self.written), false);
+            }
+            None => {}
+        }
+    }
+
     /// About how many bytes it takes, beside the row itself.
     pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.written.len() + self.keys.len() * 8 + 64
+        let written = if self.nested { 0 } else { self.written.len() };
+        size_of::<Self>() + written + self.keys.len() * 8 + 64
     }
 }
 

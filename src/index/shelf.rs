@@ -3,6 +3,8 @@
 //! Names stand in MLflow's own order: each has a number, its label, that rises with it. How MLflow's database sorts texts is
 //! never guessed.
 
+mod labels;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -84,7 +86,9 @@ impl Shelf {
     pub(super) fn known(&self, name: &str, version: u32) -> Option<(Arc<str>, Option<Bytes>)> {
         let (key, model) = self.models.get_key_value(name)?;
         let row = if version == 0 { self.row(model.row) } else { self.version(model, version) };
-        Some((Arc::clone(key), row.map(|row| row.written.clone())))
+        // A part of another row would keep all of that.
+        let whole = row.filter(|row| !row.nested);
+        Some((Arc::clone(key), whole.map(|row| row.written.clone())))
     }
 
     pub(super) fn is_model(&self, name: &str) -> bool {
@@ -270,9 +274,26 @@ impl Shelf {
         self.unfile(side, id);
         let Some(before) = self.take(id) else { return };
         (row.label, row.name) = (before.label, before.name);
+        let (name, written) = (Arc::clone(&row.name), row.written.clone());
         // The place that has just become free.
         let id = self.add(row);
         self.file(side, id);
+        self.nest(&name, &written);
+    }
+
+    /// What was a part of a model's row becomes one of the row as it is now.
+    fn nest(&mut self, name: &str, written: &Bytes) {
+        let Some(model) = self.models.get(name) else { return };
+        for (_, id) in &model.versions {
+            let row = usize::try_from(*id).ok().and_then(|id| self.rows.get_mut(id));
+            if let Some(Some(row)) = row
+                && row.nested
+            {
+                self.weight -= row.weight().min(self.weight);
+                row.nest_in(written);
+                self.weight += row.weight();
+            }
+        }
     }
 
     /// A model that was not there; false where its place is not known.
@@ -300,39 +321,6 @@ impl Shelf {
         true
     }
 
-    /// A label for what comes to stand at a place among the names. Where there is none between its neighbours all get new ones.
-    fn label_at(&mut self, prompt: bool, at: usize) -> Option<u64> {
-        for _ in 0..2 {
-            let names = self.of_names(prompt);
-            let label = |at: usize| names.get(at).and_then(|id| self.row(*id)).map(|row| row.label);
-            let before = if at == 0 { 0 } else { label(at - 1)? };
-            let after = label(at).unwrap_or_else(|| before.saturating_add(2 * GAP));
-            if after.saturating_sub(before) > 1 {
-                return Some(before + (after - before) / 2);
-            }
-            self.relabel(prompt);
-        }
-        None
-    }
-
-    fn relabel(&mut self, prompt: bool) {
-        let names = self.of_names(prompt).clone();
-        for (at, id) in names.into_iter().enumerate() {
-            let label = (at as u64 + 1).saturating_mul(GAP);
-            let Some(Some(row)) = usize::try_from(id).ok().and_then(|id| self.rows.get_mut(id)) else {
-                continue;
-            };
-            row.label = label;
-            let Some(model) = self.models.get(&row.name) else { continue };
-            for (_, version) in &model.versions {
-                let version = usize::try_from(*version).ok().and_then(|id| self.rows.get_mut(id));
-                if let Some(Some(row)) = version {
-                    row.label = label;
-                }
-            }
-        }
-    }
-
     /// Versions of a model as they are now: `which` were looked at, and these were found. False where there is no such model.
     pub(super) fn versions(&mut self, name: &str, which: Which, prompt: bool, found: Vec<Row>) -> bool {
         let Some(mut model) = self.models.remove(name) else { return found.is_empty() };
@@ -351,11 +339,13 @@ impl Shelf {
         if !found.is_empty() {
             model.prompts = prompt;
         }
-        let (key, label) = self
-            .row(model.row)
-            .map_or_else(|| (Arc::from(name), 0), |row| (Arc::clone(&row.name), row.label));
+        let (key, label, written) = self.row(model.row).map_or_else(
+            || (Arc::from(name), 0, Bytes::new()),
+            |row| (Arc::clone(&row.name), row.label, row.written.clone()),
+        );
         for mut row in found {
             (row.name, row.label) = (Arc::clone(&key), label);
+            row.nest_in(&written);
             let number = row.version;
             let id = self.add(row);
             match model.versions.binary_search_by_key(&number, |(number, _)| *number) {

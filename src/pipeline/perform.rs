@@ -11,20 +11,18 @@ use tracing::{error, warn};
 use crate::aftermath;
 use crate::audit::{Outcome, Trail};
 use crate::cache::generations::Change;
-use crate::cache::news::Scope;
 use crate::digest::Wish;
 use crate::govern::Mode;
 use crate::listen::{Outbound, boxed, full};
 use crate::ownership::Holding;
 use crate::reject::Rejection;
 use crate::route::Operation;
-use crate::route::message::Message;
 use crate::route::table::{Answer, Rule};
 use crate::route::write::{self, ForwardBody};
 use crate::upstream::{self, Order, OrderBody, Reply, UpstreamError};
 
 use super::upload::{Far, Upload, endable};
-use super::{Gate, Passed, answer};
+use super::{Gate, Passed, answer, touched};
 
 /// For so long an address may be used that was handed out for an upload (an hour, botocore's own default; MLflow's is 15
 /// minutes).
@@ -85,9 +83,9 @@ impl Gate {
                 return answer::end(&rejection, trail);
             }
         };
-        let change = changed(&passed.operation).map(|models| self.cache.change(models));
+        let change = touched::models(&passed.operation).map(|models| self.cache.change(models));
         if let (Some(change), Some(message)) = (&change, passed.operation.message()) {
-            change.is_of(scope(passed.operation.found.row.path, message));
+            change.is_of(touched::scope(passed.operation.found.row.path, message));
         }
         let response = self.write_on(passed, change.as_ref(), trail).await;
         if let Some(change) = change {
@@ -180,8 +178,8 @@ impl Gate {
         change: Option<&Change>,
         mut holding: Holding,
     ) {
-        if let (Some(change), Some(number)) = (change, made_by(operation, answer)) {
-            change.is_of(Scope::Version(number));
+        if let (Some(change), Some(scope)) = (change, touched::scope_of_answer(operation, answer)) {
+            change.is_of(scope);
         }
         if operation.found.row.rule == Rule::Presigned {
             holding.linger(HANDED_OUT);
@@ -211,7 +209,9 @@ impl Gate {
         let name = message.text("name").unwrap_or_default();
         match (path, message.text("new_name")) {
             ("model-versions/create", _) if attests => {
-                made(answer).into_iter().for_each(|version| self.digests.want(name, version, Wish::Take));
+                touched::made(answer)
+                    .into_iter()
+                    .for_each(|version| self.digests.want(name, version, Wish::Take));
             }
             ("registered-models/rename", Some(new_name)) if new_name != name => {
                 self.digests.renamed(name, new_name);
@@ -283,52 +283,6 @@ impl Gate {
         };
         Order { method: forward.method, path_and_query: forward.path_and_query, headers, body, repeatable }
     }
-}
-
-/// The registered models that a write changes.
-fn changed(operation: &Operation) -> Option<impl Iterator<Item = &str>> {
-    let path = operation.found.row.path;
-    let of_registry = path.starts_with("registered-models/") || path.starts_with("model-versions/");
-    let message = operation.message().filter(|_| of_registry)?;
-    Some(["name", "new_name"].into_iter().filter_map(|field| message.text(field)))
-}
-
-/// How much of its models a write is about.
-fn scope(path: &str, message: &Message) -> Scope {
-    let version = || message.text("version").and_then(|version| version.parse().ok());
-    match path {
-        "registered-models/create"
-        | "registered-models/update"
-        | "registered-models/set-tag"
-        | "registered-models/delete-tag"
-        | "registered-models/alias" => Scope::Row,
-        "model-versions/transition-stage" if message.is_true("archive_existing_versions") => Scope::All,
-        "model-versions/update"
-        | "model-versions/delete"
-        | "model-versions/set-tag"
-        | "model-versions/delete-tag"
-        | "model-versions/transition-stage" => version().map_or(Scope::All, Scope::Version),
-        _ => Scope::All,
-    }
-}
-
-/// The number of the version that was asked for, as MLflow says.
-fn made_by(operation: &Operation, answer: &Bytes) -> Option<u32> {
-    let number = (operation.found.row.path == "model-versions/create").then(|| made(answer))??;
-    u32::try_from(number).ok()
-}
-
-/// The number of the version that MLflow says it made.
-fn made(answer: &Bytes) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Made {
-        model_version: Version,
-    }
-    #[derive(serde::Deserialize)]
-    struct Version {
-        version: String,
-    }
-    serde_json::from_slice::<Made>(answer).ok()?.model_version.version.parse().ok()
 }
 
 /// Ends an upload that has to end, where MLflow is not given all of it yet.

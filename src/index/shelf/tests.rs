@@ -118,3 +118,72 @@ fn rows_of_named_models_are_looked_up() {
         found.iter().filter_map(|id| shelf.row(*id)).map(|row| (row.name.to_string(), row.version)).collect();
     assert_eq!(names, [("b".into(), 1), ("a".into(), 1), ("b".into(), 2), ("a".into(), 2)]);
 }
+
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[test]
+fn a_hundred_thousand_models_take_less_than_300_mib() {
+    let (before, hasher) = (resident(), Hasher::default());
+    let mut shelf = Shelf::default();
+    for at in 0..100_000 {
+        let name = format!("fraud_detection_xgboost_auc_prod_{at}");
+        let tags: Vec<String> = (0..10)
+            .map(|tag| format!("{{\n \"key\": \"key_{tag}\",\n  \"value\": \"{}\"\n}}", "v".repeat(60)))
+            .collect();
+        let version = format!(
+            "{{ \"name\": \"{name}\", \"version\": \"1\", \"creation_timestamp\": {at}, \"last_updated_timestamp\": 1,
+            \"current_stage\": \"None\", \"source\": \"mlflow-artifacts:/1/models/m-{at:032}/artifacts\",
+            \"run_id\": \"{at:032}\", \"status\": \"READY\", \"tags\": [{}] }}",
+            tags.join(", ")
+        );
+        let model = format!(
+            "{{ \"name\": \"{name}\", \"creation_timestamp\": {at}, \"last_updated_timestamp\": 1, \"latest_versions\": [{version}] }}"
+        );
+        let read = |text: &str| {
+            let raw: &RawValue = serde_json::from_str(text).unwrap();
+            Row::read(raw, &hasher, |name, version| shelf.known(name, version)).unwrap()
+        };
+        let (model, version) = (read(&model), read(&version));
+        shelf.push_model(model, false);
+        shelf.versions(&name, Which::All, false, vec![version]);
+    }
+    keep(&mut shelf, Kind::Versions, &[]);
+    let taken = resident().saturating_sub(before) / (1024 * 1024);
+    println!("{taken} MiB, of which rows {} MiB", shelf.weight() / (1024 * 1024));
+    assert!(taken <= 300, "{taken} MiB");
+    assert_eq!(shelf.counts(), (100_000, 100_000));
+}
+
+#[test]
+fn a_version_in_its_models_words_is_kept_once() {
+    let (mut shelf, one) = (Shelf::default(), row("a", 1, 1));
+    let with = |versions: &[&Row]| {
+        let shown: Vec<&str> =
+            versions.iter().map(|row| std::str::from_utf8(&row.written).unwrap()).collect();
+        let text = format!(
+            "{{\"name\": \"a\", \"creation_timestamp\": 1, \"last_updated_timestamp\": 1, \"latest_versions\": [{}]}}",
+            shown.join(", ")
+        );
+        let raw: &RawValue = serde_json::from_str(&text).unwrap();
+        Row::read(raw, &Hasher::default(), |_, _| None).unwrap()
+    };
+    let nested = |shelf: &Shelf| {
+        let row = shelf.version(&shelf.models["a"], 1).unwrap();
+        let model = shelf.row(shelf.models["a"].row).unwrap();
+        let within = model.written.as_ptr_range().contains(&row.written.as_ptr());
+        assert_eq!((row.written.clone(), within), (one.written.clone(), row.nested));
+        row.nested
+    };
+    shelf.push_model(with(&[&one]), false);
+    shelf.versions("a", Which::All, false, vec![one.clone()]);
+    assert!(nested(&shelf));
+    shelf.replace(with(&[&row("a", 2, 2), &one]));
+    assert!(nested(&shelf));
+    shelf.replace(with(&[&row("a", 2, 2)]));
+    assert!(!nested(&shelf));
+    let weight: usize = shelf.rows.iter().flatten().map(Row::weight).sum();
+    assert_eq!(shelf.weight(), weight);
+}
