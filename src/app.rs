@@ -24,6 +24,7 @@ use crate::digest::Digests;
 use crate::drain::{self, Drain, Drained, Trigger};
 use crate::facts::Facts;
 use crate::govern;
+use crate::index::{Asker, Index};
 use crate::limit::{self, Limits};
 use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
@@ -168,6 +169,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         mlflow,
         cache: ReadCache::new(settings.cache, Arc::clone(&generations)),
         trodden: Trodden::new(settings.cache.bytes / 8),
+        index: Index::new(settings.cache.lasting(), Arc::clone(&generations)),
         facts: Facts::new(settings.static_prefix.as_deref(), generations),
         ownership: Ownership::default(),
         presigned: settings.presigned,
@@ -189,9 +191,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
         static_prefix: settings.static_prefix,
         origins: settings.origins,
     });
-    let policies = (settings.policies_dir, writer, keeper, standing);
+    let (policies, record) = ((settings.policies_dir, writer, keeper, standing), (writing, left));
     let read_versions_at_start = settings.read_versions_at_start;
-    let record = (writing, left);
     Ok(Bound { data, admin, gate, health, policies, trigger, drain, record, read_versions_at_start })
 }
 
@@ -254,6 +255,7 @@ impl Bound {
         drain.spawn(follow_state(gate.store.clone(), health.ready.clone(), awaited, drain.clone()));
         if read_versions_at_start {
             drain.spawn(read_versions(Arc::clone(&gate), drain.clone()));
+            drain.spawn(keep_index(Arc::clone(&gate), drain.clone()));
         }
         let answer_health =
             move |request: Request<Inbound>, _: Peer| std::future::ready(health.answer(&request));
@@ -382,6 +384,11 @@ async fn read_versions(gate: Arc<Gate>, drain: Drain) {
     if let Err(error) = gate.registry.refresh(&gate.facts, &gate.mlflow, skeleton).await {
         debug!(%error, "the registry is read when it is first asked for");
     }
+}
+
+async fn keep_index(gate: Arc<Gate>, drain: Drain) {
+    let asker = Asker { facts: &gate.facts, mlflow: &gate.mlflow };
+    gate.index.keep(asker, &gate.clock, &drain).await;
 }
 
 const PROBE_EVERY: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@
 
 mod flight;
 pub mod generations;
+pub mod news;
 mod question;
 mod replicas;
 
@@ -38,6 +39,14 @@ pub struct Settings {
     pub bytes: u64,
     /// How long after that an answer is served while MLflow is down.
     pub stale: Duration,
+}
+
+impl Settings {
+    /// How long an answer is served, if any are kept.
+    #[must_use]
+    pub fn lasting(self) -> Option<Duration> {
+        (!self.ttl.is_zero() && self.bytes > 0).then_some(self.ttl)
+    }
 }
 
 /// That there is no such thing is believed for so long: it may be made at MLflow itself, or by another way.
@@ -130,9 +139,8 @@ impl ReadCache {
     /// Knows nothing yet.
     #[must_use]
     pub fn new(settings: Settings, generations: Arc<Generations>) -> Self {
-        let on = !settings.ttl.is_zero() && settings.bytes > 0;
         let usual = usize::try_from(settings.bytes / USUAL).unwrap_or(usize::MAX).max(64);
-        let entries = on.then(|| Cache::with_weighter(usual, settings.bytes, Weight));
+        let entries = settings.lasting().map(|_| Cache::with_weighter(usual, settings.bytes, Weight));
         Self { entries, generations, flights: Flights::default(), settings, stale: AtomicU64::new(0) }
     }
 
@@ -242,6 +250,11 @@ impl ReadCache {
     #[must_use]
     pub fn size(&self) -> (usize, u64) {
         self.entries.as_ref().map_or((0, 0), |entries| (entries.len(), entries.weight()))
+    }
+
+    /// An earlier process had begun a write of these models, and nobody knows yet what became of it.
+    pub fn change_that_was_left<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Change {
+        self.generations.change_that_was_left(models)
     }
 
     /// A write begins of which nobody can say which models it changes.

@@ -35,6 +35,7 @@ pub mod registry;
 pub mod aftermath;
 pub mod digest;
 pub mod filter;
+pub mod index;
 pub mod lists;
 pub mod audit;
 pub mod replay;

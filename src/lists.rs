@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::cache::{From, Now, ReadCache, Sort};
 use crate::clock::Clock;
+use crate::index::{Asker, Index, Kind};
 use crate::limit::{OverLimit, Slot};
 use crate::route::table::Answer;
 use crate::secret::Secret;
@@ -96,6 +97,10 @@ pub struct Source<'a> {
     pub mlflow: &'a Upstream,
     /// What it answered before.
     pub cache: &'a ReadCache,
+    /// What is known of all of it.
+    pub index: &'a Index,
+    /// How the index asks.
+    pub asker: Asker<'a>,
     /// What time it is.
     pub clock: &'a Clock,
     /// To be called before MLflow is asked: whether the caller may have it asked.
@@ -139,6 +144,13 @@ impl List {
         match self {
             Self::Models => Sort::Models,
             Self::Versions => Sort::Versions,
+        }
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Models => Kind::Models,
+            Self::Versions => Kind::Versions,
         }
     }
 

@@ -31,6 +31,7 @@ mod service;
 mod shown;
 mod sizes;
 mod transition;
+mod touched;
 mod trodden;
 mod upload;
 
@@ -53,6 +54,7 @@ use crate::drain::Drain;
 use crate::facts::Facts;
 use crate::govern;
 use crate::ids::{RequestId, X_REQUEST_ID};
+use crate::index::Index;
 use crate::limit::{self, Fare, Limits, Slot};
 use crate::listen::{Inbound, Outbound, Peer};
 use crate::lists::{List, Lists};
@@ -97,6 +99,8 @@ pub struct Gate {
     pub cache: ReadCache,
     /// Reads that were answered from it before.
     pub trodden: Trodden,
+    /// What MLflow's registry holds.
+    pub index: Index,
     /// What MLflow knows and the request does not say.
     pub facts: Facts,
     /// Whose files are whose.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from harness.mlflow_server import MlflowServer
 from harness.recorder import Recorder
+from harness.rest import send
 from harness.sekisho import Sekisho, binary
 from lists.registry import MINE, seed
 
@@ -92,25 +94,49 @@ def until_quiet(wire: Recorder, seconds: float = 1.5) -> None:
 
 @pytest.fixture(scope="session")
 def crowd() -> Iterator[Crowd]:
-    """One for all suites of lists: each test leaves the visible rows as it found them."""
+    """One for all suites of lists: each test leaves the visible rows as it found them. MLflow is asked for every page."""
+    with open_gate({"cache": {"ttl_seconds": 0}}) as gate:
+        seed(gate.mlflow.database)
+        yield Crowd(gate.sekisho, gate.mlflow, tokens_of(gate.sekisho))
+
+
+@pytest.fixture(scope="session")
+def known_crowd() -> Iterator[Crowd]:
+    """The same, of which sekisho has an index that answers for MLflow. Nothing may be written."""
     with open_gate() as gate:
         seed(gate.mlflow.database)
-        token = gate.sekisho.token
-        tokens = {
-            "named": token("ned@company.com", "ml_engineer", MINE),
-            "patterned": token("pat@company.com", "ml_engineer", ["*-mine"]),
-            "nobody": token("sam@company.com", "ml_engineer"),
-            "stranger": token("joe@company.com", "ml_engineer", ["no*such", "neither"]),
-            "auditor": token("kim@company.com", "auditor"),
-        }
-        yield Crowd(gate.sekisho, gate.mlflow, tokens)
+        root = gate.sekisho.token("root@company.com", "admin")
+        assert send(gate.url, "POST", "/sekisho/v1/cache:purge", root).status in (200, 204)
+        deadline = time.monotonic() + 60
+        while from_memory(gate, root, f"name LIKE 'nobody {time.monotonic()}'") != "HIT":
+            assert time.monotonic() < deadline, "the registry is not known"
+            time.sleep(0.3)
+        yield Crowd(gate.sekisho, gate.mlflow, tokens_of(gate.sekisho))
+
+
+def from_memory(gate: Gate, token: str, text: str) -> str:
+    """What sekisho says of where its answer to a search comes from."""
+    answer = send(gate.url, "GET", f"/api/2.0/mlflow/registered-models/search?{urlencode({'filter': text})}", token)
+    return {key.lower(): value for key, value in answer.headers.items()}.get("x-sekisho-cache", "")
+
+
+def tokens_of(sekisho: Sekisho) -> dict[str, str]:
+    """Callers who see different parts of the registry."""
+    token = sekisho.token
+    return {
+        "named": token("ned@company.com", "ml_engineer", MINE),
+        "patterned": token("pat@company.com", "ml_engineer", ["*-mine"]),
+        "nobody": token("sam@company.com", "ml_engineer"),
+        "stranger": token("joe@company.com", "ml_engineer", ["no*such", "neither"]),
+        "auditor": token("kim@company.com", "auditor"),
+    }
 
 
 @contextmanager
-def open_gate() -> Iterator[Gate]:
+def open_gate(settings: Mapping[str, Mapping[str, object]] | None = None) -> Iterator[Gate]:
     """Starts an empty MLflow and sekisho in front of it."""
     need_binary()
-    with MlflowServer(LOGS) as server, Sekisho(server.url, LOGS) as sekisho:
+    with MlflowServer(LOGS) as server, Sekisho(server.url, LOGS, settings=settings) as sekisho:
         yield Gate(sekisho, server)
 
 

@@ -25,6 +25,7 @@ const ROOMS: &[&[&str]] = &[
     &["govern", "stages", "upstream"],
     &["cache"],
     &["facts", "filter"],
+    &["index"],
     &["lists", "ownership", "registry"],
     &["aftermath", "digest"],
     &["audit"],

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Now;
+use super::news::{Log, News, Scope};
 use super::replicas::{SILENCE, Telling, Told};
 use crate::clock::Clock;
 
@@ -31,6 +33,10 @@ pub struct Generations {
     hasher: RandomState,
     clock: Clock,
     others: OnceLock<Others>,
+    /// What the numbers of models do not tell: which they were.
+    log: Mutex<Log>,
+    /// Writes of an earlier process, of which nobody knows yet what became.
+    left: AtomicU32,
 }
 
 /// Other sekishos that write to the same MLflow.
@@ -66,12 +72,14 @@ pub struct Mark {
 pub struct Change {
     generations: Arc<Generations>,
     slots: Vec<usize>,
-    /// For others, where there are any.
     models: Vec<Box<str>>,
     /// Nobody can say which models it changes.
     any: bool,
     /// Others were told.
     told: bool,
+    /// An earlier process had begun it.
+    left: bool,
+    scope: Mutex<Scope>,
     sent: AtomicBool,
     unsettled: AtomicBool,
 }
@@ -87,7 +95,8 @@ impl Generations {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let slots = std::iter::repeat_with(Slot::default).take(SLOTS + 1).collect();
-        Self { slots, flushes: AtomicU64::new(0), hasher: RandomState::new(), clock, others: OnceLock::new() }
+        let (flushes, log, left) = (AtomicU64::new(0), Mutex::default(), AtomicU32::new(0));
+        Self { slots, flushes, hasher: RandomState::new(), clock, others: OnceLock::new(), log, left }
     }
 
     /// The moment before MLflow is asked about a model, or about all of them. Nothing while a write of it is on its way: what
@@ -121,14 +130,14 @@ impl Generations {
             models: Vec::new(),
             any: false,
             told: false,
+            left: false,
+            scope: Mutex::new(Scope::All),
             sent: AtomicBool::new(true),
             unsettled: AtomicBool::new(false),
         };
         for model in models {
             change.slots.push(self.slot_of(model));
-            if self.others.get().is_some() {
-                change.models.push(model.into());
-            }
+            change.models.push(model.into());
         }
         for slot in change.slots() {
             slot.changing.fetch_add(1, Ordering::SeqCst);
@@ -143,9 +152,40 @@ impl Generations {
         change
     }
 
+    /// An earlier process had begun a write of these models.
+    pub fn change_that_was_left<'a>(self: &Arc<Self>, models: impl IntoIterator<Item = &'a str>) -> Change {
+        let mut change = self.change(models);
+        change.left = !change.models.is_empty();
+        self.left.fetch_add(u32::from(change.left), Ordering::SeqCst);
+        change
+    }
+
     /// Nothing that was known before holds any more.
     pub fn flush(&self) {
+        self.log.lock().note_everything();
         self.flushes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The number of this moment: every write that has ended was before it.
+    #[must_use]
+    pub fn moment(&self) -> u64 {
+        self.log.lock().now()
+    }
+
+    /// What was written since a moment.
+    #[must_use]
+    pub fn news(&self, since: u64) -> News {
+        self.log.lock().since(since)
+    }
+
+    /// Whether it is known of every write that was begun what became of it, or will be when it ends.
+    #[must_use]
+    pub fn is_settled(&self, now: Now) -> bool {
+        let lists = self.slots.get(SLOTS);
+        let unsettled = |slot: &Slot| u128::from(slot.unsettled.load(Ordering::SeqCst));
+        self.hears(now)
+            && self.left.load(Ordering::SeqCst) == 0
+            && lists.is_some_and(|slot| unsettled(slot) <= now.as_millis())
     }
 
     /// Others are told from now on, and must be heard.
@@ -175,11 +215,15 @@ impl Generations {
     /// Another sekisho has written these models.
     pub(super) fn changed_elsewhere<'a>(&self, models: impl Iterator<Item = &'a str>, unsettled: bool) {
         let until = if unsettled { millis(self.clock.steady().saturating_add(UNSETTLED)) } else { 0 };
-        for slot in models.map(|model| self.slot_of(model)).chain([SLOTS]) {
+        let noted = models.inspect(|model| self.log.lock().note(model, Scope::All));
+        for slot in noted.map(|model| self.slot_of(model)).chain([SLOTS]) {
             if let Some(slot) = self.slots.get(slot) {
                 slot.unsettled.fetch_max(until, Ordering::SeqCst);
                 slot.generation.fetch_add(1, Ordering::SeqCst);
             }
+        }
+        if unsettled {
+            self.log.lock().note_everything();
         }
     }
 
@@ -214,6 +258,11 @@ impl Change {
         self.sent.store(false, Ordering::SeqCst);
     }
 
+    /// It is about no more of its models than this.
+    pub fn is_of(&self, scope: Scope) {
+        *self.scope.lock() = scope;
+    }
+
     /// Nobody knows whether it was done, or will be: for some time nothing is kept of what it is about.
     pub fn is_unsettled(&self) {
         let until = millis(self.generations.clock.steady().saturating_add(UNSETTLED));
@@ -245,7 +294,17 @@ impl Change {
         let models = std::mem::take(&mut self.models);
         if !models.is_empty() || self.any {
             let unsettled = self.unsettled.load(Ordering::SeqCst);
+            self.note(&models, unsettled || self.any);
             self.generations.tell(Told { models, unsettled, flush: self.any, done });
+        }
+    }
+
+    fn note(&self, models: &[Box<str>], unsettled: bool) {
+        let (mut log, scope) = (self.generations.log.lock(), *self.scope.lock());
+        if unsettled {
+            log.note_everything();
+        } else {
+            models.iter().for_each(|model| log.note(model, scope));
         }
     }
 }
@@ -261,10 +320,50 @@ impl Drop for Change {
         if sent && self.any {
             self.generations.flush();
         }
+        self.generations.left.fetch_sub(u32::from(self.left), Ordering::SeqCst);
         for slot in self.slots() {
             // Before it ends: in between nothing is known.
             slot.generation.fetch_add(u64::from(sent), Ordering::SeqCst);
             slot.changing.fetch_sub(1, Ordering::SeqCst);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether all that was written is known, and what was written since a moment.
+    fn check(generations: &Generations, since: u64, expected: (bool, Option<&[&str]>)) {
+        let models = match generations.news(since) {
+            News::Everything => None,
+            News::Of(touched, _) => Some(touched.iter().map(|one| one.model.to_string()).collect::<Vec<_>>()),
+        };
+        let expected_models = expected.1.map(|models| models.iter().map(ToString::to_string).collect());
+        assert_eq!((generations.is_settled(Duration::ZERO), models), (expected.0, expected_models));
+    }
+
+    #[test]
+    fn whoever_keeps_a_picture_is_told_of_every_kind_of_write() {
+        let generations = Arc::new(Generations::new(Clock::held_at(1_000_000)));
+        let start = generations.moment();
+        drop(generations.change(["a"]));
+        let unsent = generations.change(["b"]);
+        unsent.was_not_sent();
+        drop(unsent);
+        check(&generations, start, (true, Some(&["a"])));
+
+        let (left, nameless) =
+            (generations.change_that_was_left(["c"]), generations.change_that_was_left([]));
+        check(&generations, start, (false, Some(&["a"])));
+        drop(left);
+        check(&generations, start, (true, Some(&["a", "c"])));
+        drop(nameless);
+
+        drop(generations.change_of_any());
+        check(&generations, start, (true, None));
+        let after = generations.moment();
+        generations.change(["d"]).is_unsettled();
+        check(&generations, after, (false, None));
     }
 }

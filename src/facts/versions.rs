@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::cache::news::Scope;
 use crate::upstream::{Upstream, UpstreamError};
 
 use super::{FactError, Facts, Tag, answered, query};
@@ -164,7 +165,8 @@ impl Facts {
             "name": model, "version": version, "stage": stage, "archive_existing_versions": archives
         });
         let path = "/api/2.0/mlflow/model-versions/transition-stage";
-        self.change(mlflow, model, path, body.to_string()).await
+        let scope = if archives { Scope::All } else { scope_of(version) };
+        self.change(mlflow, (model, scope), path, body.to_string()).await
     }
 
     /// Writes a tag of sekisho's own on a version. Writing the same once more changes nothing.
@@ -178,18 +180,20 @@ impl Facts {
         (key, value): (&str, &str),
     ) -> Result<(), FactError> {
         let body = serde_json::json!({ "name": model, "version": version, "key": key, "value": value });
-        self.change(mlflow, model, "/api/2.0/mlflow/model-versions/set-tag", body.to_string()).await
+        let path = "/api/2.0/mlflow/model-versions/set-tag";
+        self.change(mlflow, (model, scope_of(version)), path, body.to_string()).await
     }
 
     /// Has MLflow change something of a model. Doing so once more changes nothing.
     async fn change(
         &self,
         mlflow: &Upstream,
-        model: &str,
+        (model, scope): (&str, Scope),
         path: &str,
         body: String,
     ) -> Result<(), FactError> {
         let change = self.generations.change([model]);
+        change.is_of(scope);
         let done = answered(mlflow, self.post(path, body)).await;
         match &done {
             Err(FactError::Upstream(UpstreamError::NotSent(_))) => change.was_not_sent(),
@@ -200,4 +204,8 @@ impl Facts {
         change.end().await;
         done.map(drop)
     }
+}
+
+fn scope_of(version: &str) -> Scope {
+    version.parse().map_or(Scope::All, Scope::Version)
 }

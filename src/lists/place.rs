@@ -6,8 +6,6 @@
 
 use std::collections::VecDeque;
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 /// How many rows of each kind are remembered.
 pub const MARKS: usize = 8;
 
@@ -26,14 +24,6 @@ pub struct Place {
     shown: VecDeque<u64>,
     /// The last rows that were passed.
     passed: VecDeque<u64>,
-}
-
-/// A row's identity, in eight bytes.
-#[must_use]
-pub fn mark(name: &str, version: &str) -> u64 {
-    let hash = digest(&SHA256, [name.as_bytes(), version.as_bytes()].join(&0).as_slice());
-    let first = hash.as_ref().first_chunk().copied().unwrap_or_default();
-    u64::from_be_bytes(first).max(1)
 }
 
 impl Place {
@@ -212,13 +202,5 @@ mod tests {
         for place in [Place::default(), after(1..4), after(1..100)] {
             assert_eq!(Place::of_bytes(&place.to_bytes()), place);
         }
-    }
-
-    #[test]
-    fn rows_have_identities_of_their_own() {
-        let marks = [mark("a", ""), mark("a", "1"), mark("a1", ""), mark("b", "1"), mark("a", "2")];
-        let distinct: std::collections::HashSet<u64> = marks.into_iter().collect();
-        assert_eq!(distinct.len(), marks.len());
-        assert_eq!(mark("a", "1"), mark("a", "1"));
     }
 }

@@ -1,19 +1,27 @@
 //! One answer of MLflow's to a search, taken apart without changing a row's bytes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::place::mark;
+use crate::index::{Shown, mark};
+
 use super::{List, ListError};
 
 /// A row as MLflow wrote it.
 pub(super) struct Row {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) mark: u64,
     pub(super) written: Bytes,
+}
+
+impl From<Shown> for Row {
+    fn from(Shown { name, mark, written }: Shown) -> Self {
+        Self { name, mark, written }
+    }
 }
 
 /// The rows of one answer.
@@ -56,7 +64,7 @@ pub(super) fn read(body: &Bytes, list: List, from: u64) -> Result<Chunk, ListErr
         // A model's row has no version of its own; in both lists the two together are one row's alone.
         let version = identity.version.map_or("", RawValue::get);
         let mark = mark(&identity.name, version);
-        Ok(Row { name: identity.name.into_owned(), mark, written: body.slice_ref(row.get().as_bytes()) })
+        Ok(Row { name: identity.name.into(), mark, written: body.slice_ref(row.get().as_bytes()) })
     });
     Ok(Chunk {
         from,

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use crate::cache::{From, Question};
+use crate::cache::{From, Now, Question};
+use crate::index;
 use crate::limit::{self, Slot};
 use crate::upstream::{self, Order, OrderBody, UpstreamError};
 
 use super::page::Page;
 use super::place::Place;
-use super::rows::{self, Chunk};
+use super::rows::{self, Chunk, Row};
 use super::{Asking, ListError, Search, Source};
 
 /// How often MLflow is asked for one page of ours.
@@ -212,12 +213,15 @@ impl<'a> Walk<'a> {
 
     async fn fetch(&mut self, narrowed: Option<&str>, from: u64, most: u64) -> Result<Told, ListError> {
         self.calls += 1;
+        if let Some(chunk) = self.known(narrowed.is_some(), from, most).await {
+            return Ok(Told::Rows(chunk?));
+        }
         let path_and_query = self.search.query.write(narrowed, from, most);
         // Whatever the prefix, MLflow answers alike.
         let query = path_and_query.split_once('?').map_or("", |(_, query)| query);
         let question = Question::of_page(self.search.list.sort(), query);
         self.slot.keep_only(self.held);
-        let Source { mlflow, cache, clock, may_ask } = self.source;
+        let Source { mlflow, cache, clock, may_ask, .. } = self.source;
         let alone = self.asking.anew;
         let known = (!alone).then(|| cache.get(&question, clock.steady())).flatten();
         let (entry, source) = match known {
@@ -247,8 +251,7 @@ impl<'a> Walk<'a> {
         if source == From::Mlflow {
             self.asking.status = Some(entry.status);
         }
-        self.asking.asked = Some(self.asking.asked.map_or(entry.asked, |before| before.min(entry.asked)));
-        self.asking.from = Some(self.asking.from.map_or(source, |before| before.and(source)));
+        self.note_source(source, entry.asked);
         match entry.status {
             StatusCode::OK => Ok(Told::Rows(self.read(entry.body.clone(), from).await?)),
             status if status.is_client_error() || status.is_server_error() => {
@@ -256,6 +259,35 @@ impl<'a> Walk<'a> {
             }
             status => Err(ListError::Status(status)),
         }
+    }
+
+    fn note_source(&mut self, source: From, asked: Now) {
+        self.asking.asked = Some(self.asking.asked.map_or(asked, |before| before.min(asked)));
+        self.asking.from = Some(self.asking.from.map_or(source, |before| before.and(source)));
+    }
+
+    /// The same rows from the index, where it knows them.
+    async fn known(&mut self, narrowed: bool, from: u64, most: u64) -> Option<Result<Chunk, ListError>> {
+        if self.asking.anew {
+            return None;
+        }
+        let search = self.search;
+        let question = index::Question {
+            kind: search.list.kind(),
+            filter: search.query.filter,
+            order_by: search.query.order_by,
+            names: search.named.as_deref().filter(|_| narrowed),
+        };
+        let Source { index, asker, clock, .. } = self.source;
+        let found = index.answer(*asker, &question, (from, most), clock.steady()).await?;
+        self.slot.keep_only(self.held);
+        let bytes = found.rows.iter().map(|row| row.written.len()).sum();
+        if let Err(error) = self.slot.hold(bytes).await {
+            return Some(Err(UpstreamError::NoRoom(error).into()));
+        }
+        self.note_source(From::Memory, found.asked);
+        let rows = found.rows.into_iter().map(Row::from).collect();
+        Some(Ok(Chunk { from, rows, more: found.more }))
     }
 
     async fn read(&self, body: Bytes, from: u64) -> Result<Chunk, ListError> {

@@ -30,7 +30,7 @@ impl Gate {
     pub fn left_open(&self, left: Vec<Line>) -> Vec<(Line, Change)> {
         self.batches.are_left(left.iter().any(|line| registers(&line.entry)));
         let held = left.into_iter().map(|line| {
-            let change = self.cache.change(models(&line.entry));
+            let change = self.cache.change_that_was_left(models(&line.entry));
             (line, change)
         });
         held.collect()

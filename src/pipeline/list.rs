@@ -7,6 +7,7 @@ use http::{Response, StatusCode};
 use parking_lot::Mutex;
 
 use crate::authz::Permit;
+use crate::index::Asker;
 use crate::limit::{Fare, Slot};
 use crate::lists::{Asking, List, Query, Search, Source};
 use crate::operation::{Object, Permission};
@@ -57,8 +58,14 @@ impl Gate {
         };
         let fare = Mutex::new(fare);
         let may_ask = || fare.lock().as_mut().map_or(Ok(()), |fare| self.limits.charge(fare));
-        let source =
-            Source { mlflow: &self.mlflow, cache: &self.cache, clock: &self.clock, may_ask: &may_ask };
+        let source = Source {
+            mlflow: &self.mlflow,
+            cache: &self.cache,
+            index: &self.index,
+            asker: Asker { facts: &self.facts, mlflow: &self.mlflow },
+            clock: &self.clock,
+            may_ask: &may_ask,
+        };
         let page = self.lists.page(&source, &search, order.headers, asking, slot).await?;
         if page.status() != StatusCode::OK || !self.calls_stages(operation.found.row.answer) {
             return Ok((page, true));

@@ -22,6 +22,7 @@ use crate::route::table::{Answer, Rule};
 use crate::route::write::{self, ForwardBody};
 use crate::upstream::{self, Order, OrderBody, Reply, UpstreamError};
 
+use super::touched::{self, Touch};
 use super::upload::{Far, Upload, endable};
 use super::{Gate, Passed, answer};
 
@@ -89,10 +90,14 @@ impl Gate {
                 return answer::end(&rejection, trail);
             }
         };
-        let change = match changed(&passed.operation) {
-            Changed::Nothing => None,
-            Changed::Models(models) => Some(self.cache.change(models)),
-            Changed::Any => Some(self.cache.change_of_any()),
+        let change = match touched::by(&passed.operation) {
+            Touch::Nothing => None,
+            Touch::Models(models, scope) => {
+                let change = self.cache.change(models);
+                change.is_of(scope);
+                Some(change)
+            }
+            Touch::Any => Some(self.cache.change_of_any()),
         };
         let response = self.write_on(passed, change.as_ref(), trail).await;
         if let Some(change) = change {
@@ -137,7 +142,7 @@ impl Gate {
                     self.may_be_done(&operation);
                 }
                 if status.is_success() {
-                    self.done(&operation, &body, holding).await;
+                    self.done(&operation, &body, change, holding).await;
                     self.follow_evidence(&operation, &permit).await;
                 }
                 slot.hold_anyway(body.len());
@@ -178,7 +183,16 @@ impl Gate {
     }
 
     /// What a write that was done means for what is remembered.
-    async fn done(&self, operation: &Operation, answer: &Bytes, mut holding: Holding) {
+    async fn done(
+        &self,
+        operation: &Operation,
+        answer: &Bytes,
+        change: Option<&Change>,
+        mut holding: Holding,
+    ) {
+        if let (Some(change), Some(scope)) = (change, touched::scope_of_answer(operation, answer)) {
+            change.is_of(scope);
+        }
         if operation.found.row.rule == Rule::Presigned {
             holding.linger(HANDED_OUT);
         }
@@ -207,7 +221,9 @@ impl Gate {
         let name = message.text("name").unwrap_or_default();
         match (path, message.text("new_name")) {
             ("model-versions/create", _) if attests => {
-                made(answer).into_iter().for_each(|version| self.digests.want(name, version, Wish::Take));
+                touched::made(answer)
+                    .into_iter()
+                    .for_each(|version| self.digests.want(name, version, Wish::Take));
             }
             ("registered-models/rename", Some(new_name)) if new_name != name => {
                 self.digests.renamed(name, new_name);
@@ -279,42 +295,6 @@ impl Gate {
         };
         Order { method: forward.method, path_and_query: forward.path_and_query, headers, body, repeatable }
     }
-}
-
-/// What of the registry a write changes.
-enum Changed<'a> {
-    Nothing,
-    Models(Vec<&'a str>),
-    /// Nobody can say which.
-    Any,
-}
-
-fn changed(operation: &Operation) -> Changed<'_> {
-    let path = operation.found.row.path;
-    // They register prompts of their own, and delete them (`demo/generators/prompts.py`).
-    if path.starts_with("demo/") {
-        return Changed::Any;
-    }
-    let of_registry = path.starts_with("registered-models/") || path.starts_with("model-versions/");
-    match operation.message().filter(|_| of_registry) {
-        Some(message) => Changed::Models(
-            ["name", "new_name"].into_iter().filter_map(|field| message.text(field)).collect(),
-        ),
-        None => Changed::Nothing,
-    }
-}
-
-/// The number of the version that MLflow says it made.
-fn made(answer: &Bytes) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Made {
-        model_version: Version,
-    }
-    #[derive(serde::Deserialize)]
-    struct Version {
-        version: String,
-    }
-    serde_json::from_slice::<Made>(answer).ok()?.model_version.version.parse().ok()
 }
 
 /// Ends an upload that has to end, where MLflow is not given all of it yet.

@@ -106,6 +106,20 @@ def test_what_one_writes_the_other_shows(pair: Pair) -> None:
     until(lambda: says(pair.read()) == "MISS", 1.0)
 
 
+def test_lists_show_what_another_has_written(pair: Pair) -> None:
+    """From the index of each: a list asks again for what the other has told of."""
+    def listed(sekisho: Sekisho, token: str, text: str) -> Answer:
+        return send(sekisho.url, "GET", f"{API}registered-models/search?filter=name%20LIKE%20%27iri{text}%25%27", token)
+
+    until(lambda: says(listed(pair.there, pair.theirs, f"_{time.monotonic()}")) == "HIT")
+    for value in map(str, range(100, 110)):
+        pair.write(value)
+        began = time.monotonic()
+        until(lambda value=value: f'"{value}"' in listed(pair.there, pair.theirs, "").body.decode())
+        assert time.monotonic() - began < 1.0
+        assert says(listed(pair.there, pair.theirs, "")) == "HIT"
+
+
 def test_readers_at_the_other_are_behind_by_no_more_than_is_said(pair: Pair) -> None:
     """The first counts up while the second is read: nobody reads what was three seconds ago, nor goes back."""
     until(pair.is_known)

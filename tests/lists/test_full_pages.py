@@ -22,38 +22,44 @@ ORDERS = {
 }  # fmt: skip
 
 
+@pytest.fixture(params=["crowd", "known_crowd"])
+def either(request: pytest.FixtureRequest) -> Crowd:
+    """From MLflow's pages, and from the index."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.mark.parametrize("which", LISTS)
 @pytest.mark.parametrize("caller", ["named", "patterned"])
-def test_every_size_of_page_gives_the_same_rows(crowd: Crowd, which: str, caller: str) -> None:
-    expected = brute_force(crowd.mlflow.url, which)
+def test_every_size_of_page_gives_the_same_rows(either: Crowd, which: str, caller: str) -> None:
+    expected = brute_force(either.mlflow.url, which)
     assert {row["name"] for row in expected} == set(MINE) - {"m0099-mine"}
     for size in SIZES:
         if size == 1 and which == "versions" and caller == "patterned":
             continue
-        assert walk(crowd.url, crowd.tokens[caller], which, size) == expected, size
-    assert walk(crowd.url, crowd.tokens[caller], which, 5, "/ajax-api") == expected
+        assert walk(either.url, either.tokens[caller], which, size) == expected, size
+    assert walk(either.url, either.tokens[caller], which, 5, "/ajax-api") == expected
 
 
 @pytest.mark.parametrize("which", LISTS)
-def test_every_filter_and_order_gives_mlflows_rows_in_mlflows_order(crowd: Crowd, which: str) -> None:
+def test_every_filter_and_order_gives_mlflows_rows_in_mlflows_order(either: Crowd, which: str) -> None:
     orders = ORDERS[which]
     questions = [("", order) for order in orders]
     questions += [(text, orders[number % len(orders)]) for number, text in enumerate(FILTERS[which]) if text]
     for number, (text, order) in enumerate(questions):
         parameters = {"filter": text, "order_by": order} if text else {"order_by": order}
-        expected = brute_force(crowd.mlflow.url, which, **parameters)
+        expected = brute_force(either.mlflow.url, which, **parameters)
         for caller, size in (("named", 3), ("patterned", (5, 1_000)[number % 2])):
-            found = walk(crowd.url, crowd.tokens[caller], which, size, **parameters)
+            found = walk(either.url, either.tokens[caller], which, size, **parameters)
             assert found == expected, (text, order, caller)
 
 
 @pytest.mark.parametrize("which", LISTS)
-def test_who_sees_everything_gets_every_row(crowd: Crowd, which: str) -> None:
-    expected = walk(crowd.mlflow.url, None, which, 1_000)
+def test_who_sees_everything_gets_every_row(either: Crowd, which: str) -> None:
+    expected = walk(either.mlflow.url, None, which, 1_000)
     for size in (99, 1_000):
-        assert walk(crowd.url, crowd.tokens["auditor"], which, size) == expected
-    first, token = rows_of(ask(crowd.url, crowd.tokens["auditor"], which), which)
-    bare, bare_token = rows_of(ask(crowd.mlflow.url, None, which), which)
+        assert walk(either.url, either.tokens["auditor"], which, size) == expected
+    first, token = rows_of(ask(either.url, either.tokens["auditor"], which), which)
+    bare, bare_token = rows_of(ask(either.mlflow.url, None, which), which)
     assert (first, bool(token)) == (bare, bool(bare_token))
 
 
