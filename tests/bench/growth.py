@@ -21,8 +21,9 @@ from harness.process import Child, free_port
 from harness.rest import Answer, send
 from harness.sekisho import Sekisho
 from load import CONNECTIONS, rates, say, wrk
-from racers import LIST, lists_models, settings
+from racers import LIST, lists_models, recorded, settings
 from rows import name_of
+from waits import batch
 
 IDLE = 10_000
 PEERS = 20
@@ -31,7 +32,6 @@ FEW, SOME, MANY = 1_000, 10_000, 100_000
 KINDS = ("models", "policy rows", "principals")
 HOT = 1_000
 """So many models are read in turn, evenly spread over all that there are."""
-VERSION = "/api/2.0/mlflow/model-versions/get?version=1&name="
 
 
 def memory(stub: str) -> dict[str, object]:
@@ -83,9 +83,9 @@ class Grown:
 
     def __init__(self, stack: ExitStack, kind: str, count: int) -> None:
         models, rows, principals = (count if kind == each else FEW for each in KINDS)
-        self.kind, self.count = kind, count
-        upstream = stack.enter_context(behind(models))
-        self.sekisho = stack.enter_context(Sekisho(upstream, LOGS, policy_rows=policy(rows), settings=settings()))
+        self.kind, self.count, self.requests = kind, count, 0
+        self.upstream = stack.enter_context(behind(models))
+        self.sekisho = stack.enter_context(Sekisho(self.upstream, LOGS, policy_rows=policy(rows), settings=settings()))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crowd-")))
         names = [name_of(number * (models // HOT)) for number in range(HOT)]
         self.tokens = tokens(self.sekisho, principals)
@@ -93,21 +93,24 @@ class Grown:
         self.files["BENCH_TOKENS"].touch(mode=0o600)
         self.files["BENCH_NAMES"].write_text("\n".join(names) + "\n")
         self.files["BENCH_TOKENS"].write_text("\n".join(self.tokens) + "\n")
-        for name in (names[0], names[-1]):
-            for _ in range(2):
-                answer = send(self.sekisho.url, "GET", VERSION + name, self.tokens[-1])
-            version = answer.json()
-            named = version["model_version"]["name"] if isinstance(version, dict) and "model_version" in version else ""
-            if answer.status != 200 or says(answer) != "HIT" or named != name:
-                raise RuntimeError(f"{count} {kind}: {answer.status} {answer.headers} {answer.body[:300]!r}")
+        # From now on they are in memory.
+        batch(self.sekisho, self.tokens[0], names)
 
     def rate(self, seconds: int, warm_up: int) -> float:
         """Reads from memory in a second."""
         files = {name: str(file) for name, file in self.files.items()}
+        before = self.asked()
         wrk(self.sekisho.url + TARGET, "crowd.lua", files, warm_up, CONNECTIONS)
         found = rates(wrk(self.sekisho.url + TARGET, "crowd.lua", files, seconds, CONNECTIONS))
+        if self.asked() != before:
+            raise RuntimeError(f"{self.count} {self.kind}: {self.asked() - before} reads did not come from memory")
+        self.requests += int(found["requests"])
         say(f"  {self.count:>7} {self.kind:<12} {found['per_second']:>10.0f}/s")
         return found["per_second"]
+
+    def asked(self) -> int:
+        """How often upstream was asked for one version."""
+        return int(send(self.upstream, "GET", "/asked").body)
 
 
 def grown(rounds: int, seconds: int, warm_up: int) -> dict[str, list[dict[str, float]]]:
@@ -120,6 +123,10 @@ def grown(rounds: int, seconds: int, warm_up: int) -> dict[str, list[dict[str, f
             for number in range(rounds):
                 turn = both if number % 2 == 0 else both[::-1]
                 found[kind].append({str(each.count): each.rate(seconds, warm_up) for each in turn})
+            for each in both:
+                told = sum(recorded(each.sekisho).values())
+                if told < each.requests:
+                    raise RuntimeError(f"{each.count} {kind}: the record tells of {told} reads of {each.requests}")
     return found
 
 

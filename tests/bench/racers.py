@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -117,10 +118,13 @@ def lists_models(names: set[str], **headers: str) -> Check:
     return check
 
 
-def recorded(sekisho: Sekisho, principal: str) -> int:
-    """How many requests of that principal the record tells of, once counted reads are on the disk."""
+def recorded(sekisho: Sekisho) -> Counter[str]:
+    """How many requests of each principal the record tells of, once counted reads are on the disk."""
     time.sleep(2.5)
-    return sum(int(line.get("count", 1)) for line in sekisho.told() if line.get("principal") == principal)
+    found: Counter[str] = Counter()
+    for line in sekisho.told():
+        found[line.get("principal", "")] += int(line.get("count", 1))
+    return found
 
 
 def _first_page(url: str) -> set[str]:

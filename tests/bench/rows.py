@@ -1,7 +1,8 @@
 """An MLflow of so many models that answers like one and costs little: `python rows.py PORT MODELS`.
 
 It pages through registered models and versions (one each) as MLflow does, reads one of them, and knows the filters that
-sekisho uses; another filter is 400 and told on stderr, so that no answer is one that MLflow would not give.
+sekisho uses; another filter is 400 and told on stderr, so that no answer is one that MLflow would not give. `/asked` says
+how often one model or version was read.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Rows:
     def __init__(self, count: int) -> None:
         self.names = [name_of(number) for number in range(count)]
         self.numbers = {name: number for number, name in enumerate(self.names)}
+        self.asked = 0
         versions = [
             {
                 "name": name,
@@ -67,10 +69,11 @@ class Rows:
         asked = {name: values[-1] for name, values in parse_qs(place.query).items()}
         found = API.match(place.path)
         if not found:
-            return 200, "{}"
+            return 200, str(self.asked) if place.path == "/asked" else "{}"
         kind, call = found.groups()
         one, many = ("registered_model", "registered_models") if kind == "registered-models" else ("model_version", "model_versions")
         if call == "get":
+            self.asked += 1
             number = self.numbers.get(asked.get("name", ""))
             if number is None or asked.get("version", "1") != "1":
                 return 404, '{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such row"}'

@@ -20,8 +20,10 @@ from decisions import decisions
 from load import CONNECTIONS, full, one_by_one, say
 from racers import READER, SIZE, Track, open_track, recorded
 
-AUTH_CALLERS = 2
-"""Of MLflow's auth app, as many as it has workers: more would only wait for each other."""
+SLOW = {"mlflow: 100": 15, "mlflow auth: 1": 3}
+"""Lists that are too slow for wrk, and how often each of the callers asks for them."""
+SLOW_CALLERS = 4
+"""Twice as many as there are workers: each of them always has one waiting."""
 
 
 def measure(quick: bool) -> dict[str, Any]:
@@ -35,10 +37,10 @@ def measure(quick: bool) -> dict[str, Any]:
         for number in range(rounds):
             say(f"round {number + 1} of {rounds}")
             found["rounds"].append({**raced(track, number, seconds, warm_up, quick), "streams": streams.turn(pipes, number)})
-        told = recorded(track.cached, READER)
-        asked = sum(turn["reads"]["sekisho cached"]["requests"] for turn in found["rounds"])
-        if told < asked:
-            raise RuntimeError(f"the record tells of {told} reads from memory of {asked}")
+        for name, sekisho in (("sekisho cached", track.cached), ("sekisho passing", track.passing)):
+            told, asked = recorded(sekisho)[READER], sum(turn["reads"][name]["requests"] for turn in found["rounds"])
+            if told < asked:
+                raise RuntimeError(f"{name}: the record tells of {told} reads of {asked}")
     with growth.cheap() as stub:
         found["memory"] = [growth.memory(stub) for _ in range(rounds)]
         found["starts"] = growth.starts(stub, rounds)
@@ -55,12 +57,10 @@ def raced(track: Track, number: int, seconds: int, warm_up: int, quick: bool) ->
     names = list(track.reads)
     turn = names[number % len(names) :] + names[: number % len(names)]
     reads = {name: full(track.reads[name], seconds, warm_up) for name in turn}
-    lists = {}
-    for name, racer in track.lists.items():
-        if name == "mlflow auth: 1":
-            lists[name] = one_by_one(racer, AUTH_CALLERS, 1 if quick else 8)
-        else:
-            lists[name] = full(racer, max(seconds, 3), warm_up)
+    lists = {
+        name: one_by_one(racer, SLOW_CALLERS, 1 if quick else SLOW[name]) if name in SLOW else full(racer, seconds, warm_up)
+        for name, racer in track.lists.items()
+    }
     return {
         "reads": {name: reads[name] for name in names},
         "lists": lists,

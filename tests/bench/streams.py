@@ -18,7 +18,8 @@ from harness.sekisho import Sekisho
 from load import say
 from racers import settings
 
-FOLDER = "/api/2.0/mlflow-artifacts/artifacts/1/0123456789abcdef0123456789abcdef/artifacts/"
+RUN = "0123456789abcdef0123456789abcdef"
+FOLDER = f"/api/2.0/mlflow-artifacts/artifacts/1/{RUN}/artifacts/"
 MIB = 2**20
 
 
@@ -43,7 +44,7 @@ def open_pipes(size: int) -> Iterator[Pipes]:
         folder.chmod(0o755)
         content = random.Random(7).randbytes(MIB) * (size // MIB)
         (folder / "down").write_bytes(content)
-        behind = stack.enter_context(nginx("files.conf", ROOT=str(folder)))
+        behind = stack.enter_context(nginx("files.conf", ROOT=str(folder), RUN=RUN))
         peer = stack.enter_context(nginx("streamed.conf", BEHIND=behind.removeprefix("http://")))
         sekisho = stack.enter_context(Sekisho(behind, LOGS, settings=settings()))
         for token, status in ((None, 401), (sekisho.token("nobody@company.com", "auditor"), 403)):

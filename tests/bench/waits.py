@@ -44,11 +44,11 @@ def writes(track: Track, seconds: int, appends: int) -> dict[str, float]:
     answer = send(track.passing.url, "POST", WRITE, track.writer, body)
     if (answer.status, answer.body) != (200, answer_of_stub()):
         raise RuntimeError(f"a write: {answer.status} {answer.body[:300]!r}")
-    before = recorded(track.passing, WRITER)
+    before = recorded(track.passing)[WRITER]
     synced = fdatasync_ms(track.passing.folder, appends)
     direct = rates(wrk(track.stub + WRITE, "write.lua", {}, seconds, 1))
     through = rates(wrk(track.passing.url + WRITE, "write.lua", {"BENCH_TOKEN": track.writer}, seconds, 1))
-    told = recorded(track.passing, WRITER) - before
+    told = recorded(track.passing)[WRITER] - before
     if told < through["requests"]:
         raise RuntimeError(f"the record tells of {told} writes of {through['requests']}")
     found = {"direct_p50_ms": direct["p50_ms"], "sekisho_p50_ms": through["p50_ms"], "fdatasync_p50_ms": synced}
