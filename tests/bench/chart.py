@@ -48,7 +48,7 @@ def bars(per_second: Mapping[str, float], results: Mapping[str, Any]) -> str:
     machine, load = results["machine"], results["load"]
     how = (
         f"{load['connections']} connections, {load['bytes']} bytes; "
-        f"median of {load['rounds']} round(s) of {load['seconds']} s in turns on one machine"
+        f"median of {load['rounds']} round{'s' if load['rounds'] > 1 else ''} of {load['seconds']} s in turns on one machine"
     )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
