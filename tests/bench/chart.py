@@ -67,6 +67,7 @@ def bars(per_second: Mapping[str, float], results: Mapping[str, Any]) -> str:
         parts.append(f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end">{escape(label)}</text>')
         parts.append(f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{end - LEFT:.1f}" height="{BAR}" rx="2"/>')
         parts.append(f'<text x="{end + 6:.1f}" y="{middle}">{per_second[name]:,.0f}</text>')
-    said = f"{machine['cpu']}, {machine['cores']} cores, load and servers on the same; {results['versions']['commit']}, {results['date'][:10]}"
+    where = f"{machine['cpu']}, {machine['cores']} cores, for servers and load together"
+    said = f"{where}; {results['versions']['commit']}, {results['date'][:10]}"
     parts.append(f'<text class="note" x="8" y="{height - 8}">{escape(said)}</text>')
     return "\n".join([*parts, "</svg>", ""])

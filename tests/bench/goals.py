@@ -67,7 +67,9 @@ def decided(key: str, unit: float) -> Callable[[Results], Values]:
 
 def decided_slower(results: Results) -> Values:
     """Of the kind of demand that grows most."""
-    least, most = ({each["demand"]: each["first_ns"] for each in results["decisions"] if each["rows"] == rows} for rows in (100, 100_000))
+    least, most = (
+        {each["demand"]: each["first_ns"] for each in results["decisions"] if each["rows"] == rows} for rows in (100, 100_000)
+    )
     return [max(most[demand] / least[demand] for demand in least)]
 
 

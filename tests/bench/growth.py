@@ -186,7 +186,13 @@ def tokens(sekisho: Sekisho, count: int) -> Sequence[str]:
     head = encoded({"alg": "HS256", "typ": "JWT"})
     found = []
     for number in range(count):
-        claims = {"user_id": f"user{number}@company.com", "role": "ml_engineer", "model_access": ["*"], "iat": now, "exp": now + 28_800}
+        claims = {
+            "user_id": f"user{number}@company.com",
+            "role": "ml_engineer",
+            "model_access": ["*"],
+            "iat": now,
+            "exp": now + 28_800,
+        }
         signed = head + b"." + encoded(claims)
         signature = base64.urlsafe_b64encode(hmac.digest(key, signed, "sha256")).rstrip(b"=")
         found.append((signed + b"." + signature).decode())

@@ -166,7 +166,9 @@ def steady(racer: Racer, per_second: float, seconds: int) -> dict[str, float]:
             racer.url + racer.target,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=10 * seconds + 120, check=True)
-        rows = [(int(start), status, int(micros) / 1000) for start, status, micros in map(str.split, log.read_text().splitlines())]
+        rows = [
+            (int(start), status, int(micros) / 1000) for start, status, micros in map(str.split, log.read_text().splitlines())
+        ]
     racer.verify()
     data = re.search(r"\((\d+)\) data$", done.stdout, re.MULTILINE)
     if {status for _, status, _ in rows} != {"200"} or len(rows) != each * clients:

@@ -20,7 +20,9 @@ START = 1_767_225_600_000
 PROMPTS = "mlflow.prompt.is_prompt"
 MOST = 1_000
 API = re.compile(r"^/(?:api|ajax-api)/2\.0/mlflow/(registered-models|model-versions)/(search|get)$")
-CONDITION = re.compile(r"^(name|last_updated_timestamp|creation_timestamp)\s*(=|!=|LIKE|ILIKE|IN|>=|<=|>|<)\s*(.+)$", re.IGNORECASE)
+CONDITION = re.compile(
+    r"^(name|last_updated_timestamp|creation_timestamp)\s*(=|!=|LIKE|ILIKE|IN|>=|<=|>|<)\s*(.+)$", re.IGNORECASE
+)
 
 
 def name_of(number: int) -> str:
@@ -71,7 +73,9 @@ class Rows:
         if not found:
             return 200, str(self.asked) if place.path == "/asked" else "{}"
         kind, call = found.groups()
-        one, many = ("registered_model", "registered_models") if kind == "registered-models" else ("model_version", "model_versions")
+        one, many = (
+            ("registered_model", "registered_models") if kind == "registered-models" else ("model_version", "model_versions")
+        )
         if call == "get":
             self.asked += 1
             number = self.numbers.get(asked.get("name", ""))
@@ -108,7 +112,9 @@ class Rows:
                     return None
             elif re.fullmatch(r"\d+", value):
                 edge = int(value) - START
-                by = {">": edge.__lt__, ">=": edge.__le__, "<": edge.__gt__, "<=": edge.__ge__, "=": edge.__eq__}.get(comparison)
+                by = {">": edge.__lt__, ">=": edge.__le__, "<": edge.__gt__, "<=": edge.__ge__, "=": edge.__eq__}.get(
+                    comparison
+                )
                 if by is None:
                     return None
                 wanted = {number for number in everything if by(number)}

@@ -6,6 +6,7 @@ With access control, record and cache as they are shipped; only the rate limit i
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +33,14 @@ def measure(quick: bool) -> dict[str, Any]:
     """All of it, and what is to be thought of it."""
     rounds, seconds, warm_up, size = (1, 2, 1, 64) if quick else (3, 10, 3, 1024)
     found: dict[str, Any] = {
-        "load": {"connections": CONNECTIONS, "seconds": seconds, "rounds": rounds, "bytes": SIZE, "target": TARGET, "stream_mib": size}
+        "load": {
+            "connections": CONNECTIONS,
+            "seconds": seconds,
+            "rounds": rounds,
+            "bytes": SIZE,
+            "target": TARGET,
+            "stream_mib": size,
+        }
     }
     with open_track() as track, streams.open_pipes(size * 2**20) as pipes:
         found["rounds"] = []
@@ -49,14 +57,14 @@ def measure(quick: bool) -> dict[str, Any]:
     found["indexed"] = [growth.indexed(10 if quick else 90)]
     if found["indexed"][0]["from_memory"]:
         found["indexed"] += [growth.indexed(90) for _ in range(rounds - 1)]
-    found["growth"] = growth.grown(rounds, 2 if quick else 5, 1 if quick else 8)
+    found["growth"] = growth.grown(rounds, 1 if quick else 5, 1 if quick else 8)
     found["decisions"] = decisions()
     return {**found, "goals": [goal.judged(found) for goal in goals.GOALS]}
 
 
 def raced(track: Track, number: int, seconds: int, warm_up: int, quick: bool) -> dict[str, Any]:
     """One round; none is always the first."""
-    names = list(track.reads)
+    names, busy = list(track.reads), os.getloadavg()[0]
     turn = names[number % len(names) :] + names[: number % len(names)]
     reads = {name: full(track.reads[name], max(seconds, LEAST.get(name, 0)), warm_up) for name in turn}
     lists = {
@@ -64,6 +72,7 @@ def raced(track: Track, number: int, seconds: int, warm_up: int, quick: bool) ->
         for name, racer in track.lists.items()
     }
     return {
+        "load_average_before": round(busy, 2),
         "reads": {name: reads[name] for name in names},
         "lists": lists,
         "tails": waits.tails(track, reads["sekisho cached"]["per_second"], seconds),
@@ -84,13 +93,18 @@ def show(results: Mapping[str, Any]) -> None:
     for way in ("down", "up"):
         for who in ("nginx", "sekisho"):
             rates = [turn["streams"][way][who] for turn in rounds]
-            print(f"{'artifact ' + way + ', MB/s: ' + who:<52} {dashed((min(rates), statistics.median(rates), max(rates))):>34}")
+            print(
+                f"{'artifact ' + way + ', MB/s: ' + who:<52} {dashed((min(rates), statistics.median(rates), max(rates))):>34}"
+            )
     peak = max(turn["streams"]["sekisho"]["peak_bytes"] for turn in rounds)
     print(f"most memory during artifacts: {growth.mib(peak)}")
+    print(f"load of the machine before each round: {', '.join(str(turn['load_average_before']) for turn in rounds)}")
     print(f"\n{'goal (met: by the median of rounds)':<52} {'':>12} {'found':>34}")
     for each in results["goals"]:
         said = {True: "met", False: "NOT met", None: f"NOT measured: {each.get('why')}"}[each["met"]]
-        print(f"{each['what']:<52} {each['goal']:>12} {dashed(each['found']) + each['unit'] if each['found'] else '':>34}  {said}")
+        print(
+            f"{each['what']:<52} {each['goal']:>12} {dashed(each['found']) + each['unit'] if each['found'] else '':>34}  {said}"
+        )
 
 
 def dashed(numbers: tuple[float, float, float]) -> str:
@@ -100,7 +114,8 @@ def dashed(numbers: tuple[float, float, float]) -> str:
 def draw(results: Mapping[str, Any], quick: bool) -> None:
     """Writes the chart that the README shows; of a quick run beside its results."""
     medians = {
-        name: statistics.median(turn["reads"][name]["per_second"] for turn in results["rounds"]) for name in results["rounds"][0]["reads"]
+        name: statistics.median(turn["reads"][name]["per_second"] for turn in results["rounds"])
+        for name in results["rounds"][0]["reads"]
     }
     ((LOGS if quick else HERE) / "speed.svg").write_text(chart.bars(medians, results))
 
