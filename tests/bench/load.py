@@ -87,6 +87,8 @@ def lacks(answer: Answer, headers: Mapping[str, str]) -> str:
 
 def full(racer: Racer, seconds: int, warm_up: int, connections: int = CONNECTIONS) -> dict[str, float]:
     """As much as so many connections get, with the answer looked at before and after, and all as long as it was."""
+    # What is kept in memory may have been kept too long since it was last asked for.
+    racer.ask()
     racer.verify_bars()
     alone = min(timed(racer.verify) for _ in range(3))
     token = {"BENCH_TOKEN": racer.authorization.removeprefix("Bearer ")} if racer.authorization else {}
@@ -154,6 +156,7 @@ def steady(racer: Racer, per_second: float, seconds: int) -> dict[str, float]:
     otherwise ask at once, again and again. It takes a token by its command line alone; this one is of no use to anybody
     once the run is over.
     """
+    racer.ask()
     length = racer.verify()
     clients = max(1, min(STEADY_CONNECTIONS, int(per_second)))
     each = max(1, round(per_second / clients * (seconds + 2 * ASIDE)))
