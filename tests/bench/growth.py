@@ -34,6 +34,10 @@ HOT = 1_000
 """So many models are read in turn, evenly spread over all that there are."""
 
 
+class NotLikeMlflow(RuntimeError):
+    """`rows.py` was asked what it does not know how to answer."""
+
+
 def memory(stub: str) -> dict[str, object]:
     """Resident bytes of a new sekisho, and with connections that have each asked once."""
     body = answer_of_stub()
@@ -219,7 +223,7 @@ def behind(models: int) -> Iterator[str]:
             child.stop()
         said = log.read_text()
     if said:
-        raise RuntimeError(f"before {models} models: {said[:600]}")
+        raise NotLikeMlflow(f"before {models} models rows.py was asked for a filter that is {said[:600]}")
 
 
 @contextmanager
