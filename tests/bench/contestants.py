@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from harness.mlflow_server import MlflowServer
 from harness.process import Child, free_port
@@ -55,8 +57,8 @@ def open_field() -> Iterator[Field]:
         body = _seed(mlflow.url)
         stub_body = answer_of_stub()
         stub = stack.enter_context(nginx("stub.conf", BODY=stub_body.decode()))
-        before_mlflow = stack.enter_context(nginx("proxy.conf", BEHIND=mlflow.url.removeprefix("http://")))
-        before_stub = stack.enter_context(nginx("proxy.conf", BEHIND=stub.removeprefix("http://")))
+        before_mlflow = stack.enter_context(nginx("proxy.conf", LOG="access.log", BEHIND=mlflow.url.removeprefix("http://")))
+        before_stub = stack.enter_context(nginx("proxy.conf", LOG="access.log", BEHIND=stub.removeprefix("http://")))
         unlimited = {"limits": {"requests_per_second": 0}}
         sekisho = stack.enter_context(Sekisho(mlflow.url, LOGS, settings=unlimited))
         stubbed = stack.enter_context(Sekisho(stub, LOGS, settings=unlimited))
@@ -71,6 +73,29 @@ def open_field() -> Iterator[Field]:
         for contestant in contestants:
             contestant.verify()
         yield Field(contestants, stubbed)
+
+
+def ask_once(contestant: Contestant, number: int, peers: int = 4) -> socket.socket:
+    """A connection that has had one answer and stays open. So many callers share them: one may have a thousand."""
+    place = urlsplit(contestant.url)
+    wire = socket.create_connection((place.hostname or "", place.port or 80), 10, (f"127.0.0.{2 + number % peers}", 0))
+    head = f"GET {TARGET} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {contestant.token}\r\n\r\n"
+    wire.sendall(head.encode())
+    seen = b""
+    while not seen.endswith(contestant.body):
+        piece = wire.recv(65536)
+        if not piece:
+            raise RuntimeError(f"connection {number} was closed after {seen[:200]!r}")
+        seen += piece
+    return wire
+
+
+def is_open(wire: socket.socket) -> bool:
+    wire.setblocking(False)
+    try:
+        return bool(wire.recv(1))
+    except OSError as error:
+        return error.errno == errno.EAGAIN
 
 
 def _token(sekisho: Sekisho) -> str:

@@ -38,7 +38,7 @@ def _floods(rounds: int, seconds: float) -> Found:
     files = {"small": SMALL, "long": LONG, "large": bytes(LARGE)}
     with (
         nginx("flooded.conf", files) as behind,
-        nginx("proxy.conf", BEHIND=behind.removeprefix("http://")) as peer,
+        nginx("proxy.conf", LOG="access.log", BEHIND=behind.removeprefix("http://")) as peer,
         Sekisho(behind, LOGS) as sekisho,
     ):
         scene = before(sekisho, NICE)

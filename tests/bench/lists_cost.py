@@ -83,7 +83,7 @@ def open_questions() -> Iterator[dict[str, dict[str, Question]]]:
         mlflow = stack.enter_context(MlflowServer(LOGS, workers=2))
         seed(mlflow.database)
         sekisho = stack.enter_context(Sekisho(mlflow.url, LOGS))
-        auth, basic = _auth_app(stack, mlflow.database)
+        auth, basic = auth_app(stack, mlflow.database)
         token = sekisho.token
         every = token("kim@company.com", "auditor")
         most = token("eve@company.com", "ml_engineer", ["*-hers"])
@@ -131,8 +131,8 @@ def _ask_auth(url: str, caller: str, size: int) -> Answer:
     return send(url, "GET", f"/api/2.0/mlflow/registered-models/search?max_results={size}", headers={"Authorization": caller})
 
 
-def _auth_app(stack: ExitStack, database: Path) -> tuple[str, dict[str, str]]:
-    """MLflow with `--app-name basic-auth`, its cache of passwords on, and two users: one reads everything, one seven models."""
+def auth_app(stack: ExitStack, database: Path) -> tuple[str, dict[str, str]]:
+    """MLflow with `--app-name basic-auth`, its cache of passwords on, and users who read everything, seven models and one."""
     packages = LOGS / "auth-packages"
     if not (packages / "flask_wtf").exists():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]
@@ -154,6 +154,8 @@ def _auth_app(stack: ExitStack, database: Path) -> tuple[str, dict[str, str]]:
     stack.enter_context(server)
     copy(database, server.database)
 
+    users = {"every": ("*",), "seven": MINE, "one": MINE[:1]}
+
     def header(user: str) -> str:
         return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
@@ -162,12 +164,12 @@ def _auth_app(stack: ExitStack, database: Path) -> tuple[str, dict[str, str]]:
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {answer.body[:300]!r}")
 
-    for user, models in (("every", ("*",)), ("seven", MINE)):
+    for user, models in users.items():
         post("/api/2.0/mlflow/users/create", {"username": user, "password": password})
         for model in models:
             grant = {"username": user, "resource_type": "registered_model", "resource_id": model, "permission": "READ"}
             post("/api/3.0/mlflow/users/permissions/grant", grant)
-    return server.url, {user: header(user) for user in ("every", "seven")}
+    return server.url, {user: header(user) for user in users}
 
 
 if __name__ == "__main__":

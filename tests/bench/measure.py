@@ -6,7 +6,6 @@ A quick run writes into `tests/.cache/bench` instead: its numbers are not worth 
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import platform
@@ -14,7 +13,6 @@ import re
 import resource
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,15 +21,17 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import digest_speed
 import disturbance as floods_beside
 import lists_cost
 import record_cost
 import rules_cost
-from contestants import HERE, LOGS, TARGET, Contestant, Field, open_field
+import speed
+from contestants import HERE, LOGS, TARGET, Contestant, Field, ask_once, is_open, open_field
+from decisions import decisions
 from harness.sekisho import ROOT, binary
+from load import say
 
 CONNECTIONS = 32
 IDLE = 1_000
@@ -55,6 +55,7 @@ def main() -> None:
     options.add_argument("--rules", action="store_true", help="the same for house rules")
     options.add_argument("--record", action="store_true", help="the same for the record")
     options.add_argument("--floods", action="store_true", help="the same for floods")
+    options.add_argument("--speed", action="store_true", help="the same for speed beside its goals, with the chart")
     chosen = options.parse_args()
     quick = chosen.quick
     rounds, seconds, warm_up = (1, 4, 1) if quick else (3, 12, 3)
@@ -70,11 +71,14 @@ def main() -> None:
         "rules": (chosen.rules, rules_cost),
         "record": (chosen.record, record_cost),
         "floods": (chosen.floods, floods_beside),
+        "speed": (chosen.speed, speed),
     }
     for name, (wanted, part) in parts.items():
         if wanted:
             found = {**run_of(), **part.measure(quick)}
             part.show(found)
+            if name == "speed":
+                speed.draw(found, quick)
             kept = json.loads(written.read_text()) if written.exists() else {}
             written.write_text(json.dumps({**kept, name: found}, indent=2) + "\n")
     if any(wanted for wanted, _ in parts.values()):
@@ -102,6 +106,10 @@ def main() -> None:
     results["record"] = record_cost.measure(quick)
     say("floods")
     results["floods"] = floods_beside.measure(quick)
+    say("speed")
+    fast = {**run_of(), **speed.measure(quick)}
+    speed.draw(fast, quick)
+    results["speed"] = fast
     written.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
     print(f"\nwritten to {written.relative_to(ROOT)}")
@@ -110,10 +118,6 @@ def main() -> None:
 def run_of() -> dict[str, object]:
     """When, where and with what."""
     return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "versions": versions()}
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def timed(contestant: Contestant, seconds: int, warm_up: int) -> dict[str, float]:
@@ -180,44 +184,6 @@ def memory(field: Field) -> dict[str, int]:
     return {"idle": idle, "idle_connections": IDLE, "with_idle_connections": held}
 
 
-def ask_once(contestant: Contestant, number: int) -> socket.socket:
-    """A connection that has had one answer and stays open. Four callers share them: one may have a thousand."""
-    place = urlsplit(contestant.url)
-    wire = socket.create_connection((place.hostname or "", place.port or 80), 10, (f"127.0.0.{2 + number % 4}", 0))
-    head = f"GET {TARGET} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {contestant.token}\r\n\r\n"
-    wire.sendall(head.encode())
-    seen = b""
-    while not seen.endswith(contestant.body):
-        piece = wire.recv(65536)
-        if not piece:
-            raise RuntimeError(f"connection {number} was closed after {seen[:200]!r}")
-        seen += piece
-    return wire
-
-
-def is_open(wire: socket.socket) -> bool:
-    wire.setblocking(False)
-    try:
-        return bool(wire.recv(1))
-    except OSError as error:
-        return error.errno == errno.EAGAIN
-
-
-def decisions() -> list[dict[str, object]]:
-    """What `examples/decision_cost.rs` prints, by rows and kind of demand; times in nanoseconds."""
-    say("decisions")
-    program = os.environ["DECISION_COST_BIN"]
-    done = subprocess.run([program], capture_output=True, text=True, timeout=600, check=True)
-    line = re.compile(r"^ *(\d+)  (.+?) +(\d+) +(\d+)   \d+ of \d+ allowed$", re.MULTILINE)
-    found = [
-        {"rows": int(rows), "demand": demand, "first_ns": int(first), "remembered_ns": int(remembered)}
-        for rows, demand, first, remembered in line.findall(done.stdout)
-    ]
-    if {each["rows"] for each in found} != {100, 10_000, 100_000}:
-        raise RuntimeError(f"decision_cost printed something else:\n{done.stdout}")
-    return found
-
-
 def machine() -> dict[str, object]:
     cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     total = re.search(r"^MemTotal: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
@@ -234,15 +200,19 @@ def versions() -> dict[str, str]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         return (done.stdout + done.stderr).strip().partition("\n")[0]
 
-    nginx = shutil.which("nginx", path=os.environ["PATH"] + os.pathsep + "/usr/sbin") or "nginx"
+    def found(program: str) -> str:
+        return shutil.which(program, path=os.environ["PATH"] + os.pathsep + "/usr/sbin") or program
+
     return {
         "sekisho": first_line(str(binary()), "--version"),
         "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
         "rustc": first_line("rustc", "--version"),
         "mlflow": version("mlflow"),
         "python": platform.python_version(),
-        "nginx": first_line(nginx, "-v"),
+        "nginx": first_line(found("nginx"), "-v"),
         "wrk": first_line("wrk", "-v").partition(" Copyright")[0],
+        "haproxy": first_line(found("haproxy"), "-v").partition(" - ")[0],
+        "h2load": first_line("h2load", "--version"),
     }
 
 
@@ -267,6 +237,7 @@ def show(results: dict) -> None:
     print(f"\n{'one decision (ns)':<34} {'rows':>8} {'first':>8} {'remembered':>11}")
     for each in results["decisions"]:
         print(f"{each['demand']:<34} {each['rows']:>8} {each['first_ns']:>8} {each['remembered_ns']:>11}")
+    speed.show(results["speed"])
     most = [each for each in results["decisions"] if each["rows"] == 100_000]
     for key, aim in (("first_ns", AIM_FIRST), ("remembered_ns", AIM_REMEMBERED)):
         worst = max(each[key] for each in most)
