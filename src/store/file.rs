@@ -5,10 +5,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::time::{Instant, sleep};
 
 use super::error::{OpenError, SchemaError};
 use super::schema;
@@ -16,6 +18,9 @@ use super::session::Session;
 
 /// The same while the tables are brought up to date, by this process or another.
 const BUSY_AT_START: Duration = Duration::from_secs(30);
+
+/// And so long it waits before it tries again, where SQLite does not wait.
+const AGAIN: Duration = Duration::from_millis(20);
 
 const READERS: u32 = 4;
 
@@ -65,9 +70,28 @@ fn create(path: &Path) -> Result<(), OpenError> {
 }
 
 async fn bring_up(options: SqliteConnectOptions) -> Result<(), SchemaError> {
-    let mut connection = options.connect().await?;
+    let mut connection = connected(&options).await?;
     schema::bring_file_up(&mut connection).await?;
     Ok(connection.close().await?)
+}
+
+/// SQLite does not wait where two turn the same new file to a log of writes: one of them is refused at once.
+async fn connected(options: &SqliteConnectOptions) -> sqlx::Result<SqliteConnection> {
+    let since = Instant::now();
+    loop {
+        match options.connect().await {
+            Err(sqlx::Error::Database(error)) if is_busy(&*error) && since.elapsed() < BUSY_AT_START => {
+                sleep(AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// The low byte is the kind of error, the rest says more about it (<https://sqlite.org/rescode.html>).
+fn is_busy(error: &dyn DatabaseError) -> bool {
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 /// Connections are kept: one costs a thread, and the file's log is folded into it when the last one is closed.
