@@ -1,5 +1,8 @@
 //! The whole, put together: settings, then everything bound, then serving until it is told to stop.
 
+mod beside;
+
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,27 +22,29 @@ use crate::authz::watch::{Standing, watch};
 use crate::authz::{self, Authorizer, PolicySet, PolicyWriter, in_force};
 use crate::cache::generations::Generations;
 use crate::cache::{self, ReadCache};
-use crate::clock::{Clock, JumpWatch};
+use crate::clock::Clock;
 use crate::digest::Digests;
 use crate::drain::{self, Drain, Drained, Trigger};
 use crate::facts::Facts;
 use crate::govern;
-use crate::index::{Asker, Index};
+use crate::index::Index;
 use crate::limit::{self, Limits};
 use crate::listen::{self, BindError, Inbound, Listener, Peer};
 use crate::lists::{Lists, token::KeyError};
 use crate::mistake::Mistake;
 use crate::ownership::Ownership;
 use crate::pipeline::{Batches, Below, Ended, Gate, Patience, Readings, Reviews, Trodden};
-use crate::ready::{Latch, Ready};
-use crate::record::line::{Entry, Line};
-use crate::record::{self, Standing as Recording};
+use crate::ready::Ready;
+use crate::record;
+use crate::record::line::Line;
 use crate::registry::Registry;
 use crate::route::cross_site::Origins;
-use crate::rules::names::skeleton;
 use crate::stages::Stages;
 use crate::store::{self, OpenError, Store};
 use crate::upstream::{self, AddressError, Upstream};
+use crate::workers::Workers;
+
+use beside::{follow, follow_state, keep_index, read_versions, work_beside};
 
 /// What each room is given.
 #[derive(Debug)]
@@ -84,6 +89,8 @@ pub struct Settings {
     pub limits: limit::Settings,
     /// How long a drain may take.
     pub grace: Duration,
+    /// Threads that serve connections; without any, the caller's runtime does.
+    pub workers: usize,
 }
 
 /// How long a drain may take: 30 s.
@@ -116,11 +123,14 @@ pub enum StartError {
     /// The key of page tokens.
     #[error(transparent)]
     Lists(#[from] KeyError),
+    /// Threads.
+    #[error("cannot start the threads that serve connections")]
+    Workers(#[source] io::Error),
 }
 
 /// Everything bound, nothing served yet.
 pub struct Bound {
-    data: Listener,
+    data: (Listener, Arc<Workers>),
     admin: Listener,
     gate: Arc<Gate>,
     health: Health,
@@ -149,7 +159,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     if let Err(error) = stages.refresh(&store).await {
         debug!(%error, "where versions stand is not known yet");
     }
-    let data = Listener::bind(settings.listen).await?;
+    let data = (Listener::bind(settings.listen).await?, workers(settings.workers)?);
     let admin = Listener::bind(settings.admin).await?;
     let (trigger, drain) = drain::channel(settings.grace);
     let (written, writing, left) = record::open(&settings.record, &clock)?;
@@ -196,6 +206,10 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Bound, StartError
     Ok(Bound { data, admin, gate, health, policies, trigger, drain, record, read_versions_at_start })
 }
 
+fn workers(count: usize) -> Result<Arc<Workers>, StartError> {
+    Workers::start(count).map(Arc::new).map_err(StartError::Workers)
+}
+
 /// The first policies are kept before anything is served.
 fn kept_first(keeper: &Keeper, first: &PolicySet) -> Result<Standing, KeepError> {
     let standing = Standing::default();
@@ -207,7 +221,7 @@ impl Bound {
     /// Where clients come.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.data.local_addr()
+        self.data.0.local_addr()
     }
 
     /// Where health is asked for.
@@ -259,11 +273,12 @@ impl Bound {
         }
         let answer_health =
             move |request: Request<Inbound>, _: Peer| std::future::ready(health.answer(&request));
-        drain.spawn(admin.serve(answer_health, drain.clone()));
+        drain.spawn(admin.serve(answer_health, drain.clone(), Arc::default()));
         // Boxed because it is large, and hyper moves it more than once.
         let answer =
             move |request: Request<Inbound>, peer: Peer| Box::pin(Arc::clone(&gate).answer(request, peer));
-        drain.spawn(data.serve(answer, drain.clone()));
+        let (data, workers) = data;
+        drain.spawn(data.serve(answer, drain.clone(), Arc::clone(&workers)));
         stop.await;
         info!("draining");
         drop(drain);
@@ -288,6 +303,7 @@ impl Bound {
         if tokio::time::timeout(Duration::from_secs(2), joined).await.is_err() {
             warn!("the last lines of the record may not stay");
         }
+        drop(workers);
         drained
     }
 }
@@ -300,95 +316,3 @@ fn share(gate: &Arc<Gate>, staying: &mut JoinSet<()>, end: CancellationToken) ->
     let (gate, queue) = (Arc::clone(gate), gate.cache.share());
     Some(staying.spawn(async move { gate.cache.keep_up_with_others(&gate.store, queue, end).await }))
 }
-
-/// What is done beside requests, until the drain.
-fn work_beside(gate: &Arc<Gate>, drain: &Drain, left: Vec<Line>) {
-    for _ in 0..crate::pipeline::ATTESTED_AT_ONCE {
-        let attesting = Arc::clone(gate);
-        drain.spawn(async move { attesting.attest().await });
-    }
-    let mending = Arc::clone(gate);
-    drain.spawn(async move { mending.mend().await });
-    if !left.is_empty() {
-        let (asking, left) = (Arc::clone(gate), gate.left_open(left));
-        drain.spawn(async move { asking.close_intents(left).await });
-    }
-}
-
-/// Keeps readiness up with MLflow's, and an eye on the wall clock.
-async fn follow(gate: Arc<Gate>, ready: Ready, drain: Drain) {
-    let mut latch = Some(ready.latch("mlflow"));
-    let mut jumps = JumpWatch::new(&gate.clock);
-    let mut every = tokio::time::interval(PROBE_EVERY);
-    loop {
-        tokio::select! {
-            () = drain.started() => return,
-            _ = every.tick() => {}
-        }
-        if let Some(back) = jumps.look(&gate.clock) {
-            warn!(seconds = back.as_secs(), "the wall clock was set back; tokens live longer by as much");
-            let mut line = Entry::system(gate.clock.now(), "clock", "the wall clock was set back");
-            line.params.insert("seconds".to_owned(), back.as_secs().into());
-            gate.journal.record().tell(line);
-        }
-        ready.blame(
-            "record",
-            match gate.journal.record().standing() {
-                Recording::Fine => None,
-                Recording::Failing(why) => Some(why),
-            },
-        );
-        match (gate.mlflow.probe().await, latch.take()) {
-            (true, Some(_)) => info!("mlflow answers"),
-            (false, None) => {
-                warn!("mlflow does not answer");
-                latch = Some(ready.latch("mlflow"));
-            }
-            (false, held) => latch = held,
-            (true, None) => {}
-        }
-    }
-}
-
-/// Keeps `/readyz` up with the state store: not ready until it was there once. If it goes away later that is told, and
-/// nothing more: most requests do without it.
-async fn follow_state(store: Store, ready: Ready, mut awaited: Option<Latch>, drain: Drain) {
-    loop {
-        match store.standing() {
-            store::Standing::Ready => {
-                awaited = None;
-                ready.blame("state", None);
-            }
-            store::Standing::Waiting(why) => ready.blame("state", Some(why)),
-        }
-        tokio::select! {
-            () = drain.started() => return drop(awaited),
-            () = store.tend() => {}
-        }
-    }
-}
-
-/// Reads the registered versions once, so that nobody who asks for files waits for it.
-async fn read_versions(gate: Arc<Gate>, drain: Drain) {
-    let mut every = tokio::time::interval(PROBE_EVERY);
-    loop {
-        tokio::select! {
-            () = drain.started() => return,
-            _ = every.tick() => {}
-        }
-        match gate.ownership.catch_up(&gate.facts, &gate.mlflow).await {
-            Ok(()) => break info!(versions = gate.ownership.count(), "the registered versions are known"),
-            Err(error) => debug!(%error, "the registered versions are not known yet"),
-        }
-    }
-    if let Err(error) = gate.registry.refresh(&gate.facts, &gate.mlflow, skeleton).await {
-        debug!(%error, "the registry is read when it is first asked for");
-    }
-}
-
-async fn keep_index(gate: Arc<Gate>, drain: Drain) {
-    let asker = Asker { facts: &gate.facts, mlflow: &gate.mlflow };
-    gate.index.keep(asker, &gate.clock, &drain).await;
-}
-
-const PROBE_EVERY: Duration = Duration::from_secs(2);

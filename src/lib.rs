@@ -17,6 +17,7 @@ pub mod drain;
 pub mod ready;
 pub mod outbound;
 pub mod record;
+pub mod workers;
 pub mod review;
 pub mod listen;
 pub mod limit;

@@ -272,8 +272,9 @@ impl Store {
         if !self.standing().is_ready() {
             return Err(StoreError::Waiting(kind));
         }
-        let answered =
-            timeout(self.within.saturating_add(more), call).await.unwrap_or(Err(StoreError::Late(kind)));
+        // Boxed, so that what only sometimes asks the store is not always as large as a question to it.
+        let call = timeout(self.within.saturating_add(more), Box::pin(call));
+        let answered = call.await.unwrap_or(Err(StoreError::Late(kind)));
         if let (Err(_), Database::Shared(shared)) = (&answered, &*self.database) {
             shared.suspect();
         }

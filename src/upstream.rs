@@ -10,6 +10,7 @@ mod tests;
 
 use std::error::Error as _;
 use std::fmt;
+use std::iter::repeat_with;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use life::Life;
 
 use crate::limit::Purse;
 use crate::secret::without_query;
+use crate::workers;
 
 /// Where MLflow is, and how long it is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +134,9 @@ pub struct Upstream {
     settings: Settings,
     scheme: Scheme,
     authority: Authority,
-    pooled: Client<Connector, Sending>,
+    /// One for each worker, and one for everybody else: a connection is used by the thread that it lives on.
+    pooled: Vec<Client<Connector, Sending>>,
+    shared: Client<Connector, Sending>,
     /// For the second try: connections of its own, so that it cannot meet another dead one.
     fresh: Client<Connector, Sending>,
     life: Arc<Life>,
@@ -146,10 +150,11 @@ impl Upstream {
     pub fn new(settings: Settings) -> Result<Self, AddressError> {
         let (scheme, authority) = origin(&settings.address)?;
         let connector = Connector::new(&settings.address, settings.connect).map_err(AddressError::Tls)?;
-        let pooled = client(settings.idle_in_pool, usize::MAX, connector.clone());
+        let pool = || client(settings.idle_in_pool, usize::MAX, connector.clone());
+        let (pooled, shared) = (repeat_with(pool).take(workers::usual()).collect(), pool());
         let fresh = client(settings.idle_in_pool, 0, connector);
         let life = Arc::new(Life::new(settings.silence));
-        Ok(Self { settings, scheme, authority, pooled, fresh, life })
+        Ok(Self { settings, scheme, authority, pooled, shared, fresh, life })
     }
 
     /// Sends an order and waits for the head of the answer. Redirects are answers like any other.
@@ -184,7 +189,7 @@ impl Upstream {
             request
         };
         let spare = body.again().map(|body| (headers.clone(), body));
-        let failed = match self.once(&self.pooled, request(headers), body).await {
+        let failed = match self.once(self.pool(), request(headers), body).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
@@ -215,6 +220,10 @@ impl Upstream {
             self.life.missed();
         }
         matches!(answered, Ok(Ok(response)) if response.status() == StatusCode::OK)
+    }
+
+    fn pool(&self) -> &Client<Connector, Sending> {
+        workers::here().and_then(|worker| self.pooled.get(worker)).unwrap_or(&self.shared)
     }
 
     fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamError> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[&[&str]] = &[
     &["clock", "glob", "stage"],
     &["ids", "mistake", "operation", "principal", "secret"],
-    &["seal", "share", "stall", "drain", "ready", "outbound", "record"],
+    &["seal", "share", "stall", "drain", "ready", "outbound", "record", "workers"],
     &["review"],
     &["listen"],
     &["limit"],

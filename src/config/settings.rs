@@ -8,7 +8,7 @@ use crate::app::{self, GRACE};
 use crate::listen::{Ceilings, TlsFiles};
 use crate::pipeline::{Patience, SETTLES};
 use crate::route::cross_site::Origins;
-use crate::{authn, authz, cache, limit, listen, record, store, upstream};
+use crate::{authn, authz, cache, limit, listen, record, store, upstream, workers};
 
 impl Config {
     /// Hands each room its own part.
@@ -63,6 +63,7 @@ impl Config {
                 ..limit::Settings::default()
             },
             grace: GRACE,
+            workers: workers::usual(),
         }
     }
 }

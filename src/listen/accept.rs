@@ -17,6 +17,7 @@ use super::places::{Place, Places};
 use super::tls::Tls;
 use super::{Ceilings, Handler};
 use crate::drain::Drain;
+use crate::workers::Workers;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -48,7 +49,7 @@ impl Listener {
 
     /// Serves until the drain: then the address is given up at once, idle connections are closed, requests in
     /// flight are finished, and what is left at the deadline is cut.
-    pub async fn serve<H: Handler>(self, handler: H, drain: Drain) {
+    pub async fn serve<H: Handler>(self, handler: H, drain: Drain, workers: Arc<Workers>) {
         let _guard = drain.guard();
         let mut chores = JoinSet::new();
         if let Some(tls) = &self.tls {
@@ -58,7 +59,7 @@ impl Listener {
         let places = Places::new(self.ceilings.connections, self.ceilings.connections_per_peer);
         let door = Arc::new(Door::new(handler, self.tls, self.ceilings));
         let mut connections = JoinSet::new();
-        welcome(&self.listener, &places, &door, &drain, &mut connections).await;
+        welcome(&self.listener, &places, (&door, &workers), &drain, &mut connections).await;
         drop(self.listener);
         select! {
             () = everybody_left(&mut connections) => {}
@@ -73,7 +74,7 @@ impl Listener {
 async fn welcome<H: Handler>(
     listener: &TcpListener,
     places: &Places,
-    door: &Arc<Door<H>>,
+    (door, workers): (&Arc<Door<H>>, &Workers),
     drain: &Drain,
     connections: &mut JoinSet<()>,
 ) {
@@ -90,10 +91,11 @@ async fn welcome<H: Handler>(
             Ok(Some((stream, addr, place))) => {
                 pause = FIRST_PAUSE;
                 let (door, drain) = (Arc::clone(door), drain.clone());
-                connections.spawn(async move {
+                let serve = async move |stream| {
                     connection::run(stream, addr, &door, &drain).await;
                     drop(place);
-                });
+                };
+                seat(stream, serve, workers, connections);
             }
             Ok(None) => pause = FIRST_PAUSE,
             Err(error) => {
@@ -102,6 +104,28 @@ async fn welcome<H: Handler>(
             }
         }
     }
+}
+
+/// Has a connection served, by a worker where there are any.
+fn seat<S, F>(stream: TcpStream, serve: S, workers: &Workers, connections: &mut JoinSet<()>)
+where
+    S: FnOnce(TcpStream) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Some((worker, seat)) = workers.place() else {
+        connections.spawn(serve(stream));
+        return;
+    };
+    // A socket belongs to the runtime in which it was made known.
+    let moved = stream.into_std();
+    let task = async move {
+        match moved.and_then(TcpStream::from_std) {
+            Ok(stream) => serve(stream).await,
+            Err(error) => warn!(%error, "cannot hand a connection over"),
+        }
+        drop(seat);
+    };
+    connections.spawn_on(task, &worker);
 }
 
 /// `None` when the peer holds its share of places already: the socket is closed at once.

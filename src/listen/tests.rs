@@ -62,7 +62,11 @@ async fn served_with(tls: Option<TlsFiles>, ceilings: Ceilings, grace: Duration)
     let (tell_dropped, dropped) = mpsc::channel(64);
     let house = House { gate: Arc::clone(&gate), begun: tell_begun, dropped: tell_dropped };
     let mut server = JoinSet::new();
-    server.spawn(listener.serve(move |request, peer| house.clone().answer(request, peer), drain));
+    server.spawn(listener.serve(
+        move |request, peer| house.clone().answer(request, peer),
+        drain,
+        Arc::default(),
+    ));
     Served { addr, trigger, server, gate, begun, dropped }
 }
 

@@ -485,9 +485,10 @@ fn sent(proxy: &Proxy) -> Vec<String> {
 #[tokio::test]
 async fn a_run_that_becomes_a_versions_run_waits_for_uploads_under_way() {
     let (proxy, _) = house().await;
+    let before = proxy.stub.bytes();
     let mut upload = begin(&proxy, &ada(), "1/new/artifacts/model/MLmodel").await;
     let questions = {
-        proxy.stub.until_begun(1, 4).await;
+        proxy.stub.until_begun(before + 4).await;
         proxy.stub.heard().len()
     };
     let registered = proxy.send(register("new").by(&vic()));
@@ -510,8 +511,9 @@ async fn a_run_that_becomes_a_versions_run_waits_for_uploads_under_way() {
 #[tokio::test]
 async fn an_upload_that_does_not_end_does_not_hold_up_a_registration_for_long() {
     let (proxy, _) = house().await;
+    let before = proxy.stub.bytes();
     let mut upload = begin(&proxy, &ada(), "1/new/artifacts/model/MLmodel").await;
-    proxy.stub.until_begun(1, 4).await;
+    proxy.stub.until_begun(before + 4).await;
     assert_eq!(soon(proxy.send(register("new").by(&vic()))).await.status, 200);
     let mut answered = Vec::new();
     soon(upload.read_to_end(&mut answered)).await.expect("an answer");

@@ -70,7 +70,7 @@ async fn an_upload_that_breaks_off_breaks_off_at_mlflow_too() {
     let proxy = Proxy::start().await;
     let target = "PUT /api/2.0/mlflow-artifacts/artifacts/1/r/artifacts/x";
     let socket = begin(&proxy, target, b"half of them").await;
-    proxy.stub.until_begun(1, 12).await;
+    proxy.stub.until_begun(12).await;
     let questions = proxy.stub.heard().len();
     drop(socket);
     proxy.stub.until_heard(questions + 1).await;

@@ -309,5 +309,6 @@ fn settings(policies_dir: PathBuf, address: upstream::Address, state: store::Add
         // Tests ask faster than people do.
         limits: limit::Settings { requests_per_second: 0, ..limit::Settings::default() },
         grace: Duration::from_secs(15),
+        workers: 2,
     }
 }

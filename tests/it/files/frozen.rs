@@ -100,9 +100,9 @@ async fn what_is_kept_closed_stays_closed() {
 #[tokio::test]
 async fn an_upload_that_began_before_is_waited_for() {
     let (proxy, _) = opened().await;
-    let before = proxy.stub.forwarded().len();
+    let before = proxy.stub.bytes();
     let mut upload = begin(&proxy, &ada(), "1/i/artifacts/model/MLmodel").await;
-    proxy.stub.until_begun(before + 1, 4).await;
+    proxy.stub.until_begun(before + 4).await;
     let gate = Arc::clone(&proxy.gate);
     let mut freezing = JoinSet::new();
     freezing.spawn(async move { gate.freeze("iris", 1, 2).await });
@@ -126,11 +126,11 @@ async fn an_upload_that_began_before_is_waited_for() {
 #[tokio::test]
 async fn an_upload_that_does_not_end_is_cut() {
     let (proxy, _) = opened().await;
-    let before = proxy.stub.forwarded().len();
+    let before = proxy.stub.bytes();
     let mut upload = begin(&proxy, &ada(), "1/models/m-i/artifacts/MLmodel").await;
-    proxy.stub.until_begun(before + 1, 4).await;
+    proxy.stub.until_begun(before + 4).await;
     let mut other = begin(&proxy, &ada(), "1/i/artifacts/plot.png").await;
-    proxy.stub.until_begun(before + 2, 4).await;
+    proxy.stub.until_begun(before + 8).await;
     let _frozen = freeze(&proxy).await;
     let mut answered = Vec::new();
     soon(upload.read_to_end(&mut answered)).await.expect("an answer");
