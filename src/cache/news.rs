@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 /// So many are remembered; who is further behind has to look at everything.
 const MOST: usize = 4_096;
+/// Longer names, which no model of MLflow's has, are not kept (in bytes).
+const LONGEST: usize = 4 * 1024;
 
 /// How much of a model was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,9 @@ impl Log {
     }
 
     pub(super) fn note(&mut self, model: &str, scope: Scope) {
+        if model.len() > LONGEST {
+            return self.note_everything();
+        }
         if self.last.len() == MOST {
             self.last.pop_front();
             self.first = self.first.saturating_add(1);

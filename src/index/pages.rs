@@ -20,6 +20,8 @@ use super::rows::{Answer, Hasher, PROMPT, Row};
 const PAGE: usize = 1_000;
 /// Where a page is too large, one of a so much smaller number of rows is asked for.
 const SMALLER: usize = 8;
+/// One that is known and one that is not: with fewer no page would go on from the one before.
+const SMALLEST: usize = 2;
 /// Rows that two pages have in common; where none of them is found again, so many times more.
 const OVERLAP: usize = 10;
 const FURTHER: usize = 10;
@@ -76,7 +78,7 @@ impl Reading<'_> {
         loop {
             let at = rows.len() - overlap.min(rows.len());
             let Some((page, more)) = self.page(filter, order, size, passed + at).await? else {
-                size = (size / SMALLER).max(1);
+                size = (size / SMALLER).max(SMALLEST);
                 overlap = overlap.min(size / 2);
                 continue;
             };
@@ -89,6 +91,7 @@ impl Reading<'_> {
                 overlap = (overlap * FURTHER).min(size / 2).max(1);
                 continue;
             };
+            let brings_nothing = more && page.len() <= found + 1 && !first;
             rows.truncate(known);
             passed = (passed + at + found).saturating_sub(known);
             rows.extend(page.into_iter().skip(found));
@@ -102,7 +105,11 @@ impl Reading<'_> {
             if !more {
                 return Ok(());
             }
-            (overlap, attempts) = (OVERLAP.min(size / 2), 0);
+            attempts = if brings_nothing { attempts + 1 } else { 0 };
+            if attempts > ATTEMPTS {
+                return Err(ReadError::Moving);
+            }
+            overlap = OVERLAP.min(size / 2);
         }
     }
 
@@ -147,7 +154,7 @@ impl Reading<'_> {
         match self.asker.facts.look(self.asker.mlflow, &query(path, &pairs)).await {
             Ok(Some(body)) => Ok(Some(self.read(&body).map_err(FactError::Unreadable)?)),
             Ok(None) => Err(FactError::Status(http::StatusCode::NOT_FOUND)),
-            Err(FactError::Upstream(UpstreamError::ResponseTooLarge { .. })) if size > 1 => Ok(None),
+            Err(FactError::Upstream(UpstreamError::ResponseTooLarge { .. })) if size > SMALLEST => Ok(None),
             Err(error) => Err(error),
         }
     }

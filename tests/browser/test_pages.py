@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import pytest
 from client_process import run_client
 from conftest import CACHE, LOGS, Gate
+from harness.rest import send
 from harness.sekisho import Sekisho
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
@@ -99,6 +100,8 @@ def seeded(gate: Gate) -> dict[str, str]:
     """One model with two versions, made past the gate."""
     made = run_client("seed.py", {"MLFLOW_TRACKING_URI": gate.mlflow.url}, MODEL)
     assert isinstance(made, dict)
+    root = gate.sekisho.token("root@company.com", "admin")
+    assert send(gate.url, "POST", "/sekisho/v1/cache:purge", root).status == 200
     return made[MODEL]
 
 
